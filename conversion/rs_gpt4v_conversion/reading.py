@@ -1,0 +1,147 @@
+"""Read a source from end to end: annotations in, drafts of rows out, every pair accounted for."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rs_gpt4v_conversion.adapt import adapt, row_id
+from rs_gpt4v_conversion.config import SourceSpec
+from rs_gpt4v_conversion.errors import GateError
+from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject
+from rs_gpt4v_conversion.sources import Folder
+
+Part = tuple[str, str, str]
+"""(task, source, split)"""
+
+
+@dataclass(slots=True)
+class Count:
+    """What was read of one part, and what was kept of it."""
+
+    read_images: int = 0  # with at least one pair
+    read_questions: int = 0  # different questions of an image
+    read_pairs: int = 0  # after merging, before rejects
+    merged: int = 0  # exact repeats of a pair of the same image
+    images: int = 0  # kept: rows
+    qa_pairs: int = 0  # kept
+    missing_images: int = 0  # rows left out because their image is not in the folder
+    missing_pairs: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """The books of a run: filled while sources are read, and later while images are."""
+
+    counts: dict[Part, Count] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    notes: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, reason)
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)  # source: file: sha256
+
+    def part(self, task: str, source: str, split: str) -> Count:
+        """The books of one part."""
+        return self.counts.setdefault((task, source, split), Count())
+
+    def reject(self, reject: Reject) -> None:
+        """Enter a rejected pair."""
+        self.rejects.append(reject)
+
+    def reasons(self) -> Counter[tuple[str, str, str]]:
+        """Number of rejects by (source, stage, reason)."""
+        return Counter((r.source, r.stage, r.reason) for r in self.rejects)
+
+
+def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
+    """Read one source.
+
+    Yields:
+        A draft for each image of which at least one pair is kept, in the reader's order.
+
+    Raises:
+        SourceError: The folder or a file of it is not what the reader expects.
+    """
+    chosen = _chosen(spec)
+    folder = Folder(spec.root)
+    seen: dict[tuple[str, str, str], str] = {}
+    for item in spec.source.read(folder, spec.options):
+        if isinstance(item, Note):
+            tally.notes[spec.name, item.reason] += item.count
+        elif isinstance(item, Flaw):
+            if chosen is None or item.image_id in chosen:
+                _enter_flaw(item, spec.name, tally)
+        elif chosen is None or item.image.image_id in chosen:
+            key = (item.task, item.split, item.image.image_id)
+            draft = _enter(item, spec, tally, repeated=key in seen)
+            seen[key] = item.split
+            if draft is not None:
+                yield draft
+    tally.inputs[spec.name] = dict(sorted(folder.digests.items()))
+
+
+def _chosen(spec: SourceSpec) -> set[str] | None:
+    """The images that `limit` leaves: those whose ids' hashes are the smallest, in whatever split they are."""
+    if spec.limit is None:
+        return None
+    ids = {
+        item.image.image_id
+        for item in spec.source.read(Folder(spec.root), spec.options)
+        if isinstance(item, Annotation)
+    }
+    return set(sorted(ids, key=lambda i: hashlib.sha256(f"limit\0{i}".encode()).digest())[: spec.limit])
+
+
+def _enter(item: Annotation, spec: SourceSpec, tally: Tally, *, repeated: bool) -> Draft | None:
+    adapted = adapt(item, spec.source, spec.name)
+    count = tally.part(item.task, spec.name, item.split)
+    count.read_pairs += adapted.read
+    count.merged += adapted.merged
+    if repeated:
+        record = row_id(spec.name, item.split, item.task, item.image.image_id)
+        for number in range(adapted.read):
+            tally.reject(
+                Reject(
+                    id=f"{record}#again-{number}", task=item.task, source=spec.name,
+                    split=item.split, stage="read", reason="image listed twice",
+                )
+            )  # fmt: skip
+        return None
+    count.read_images += 1
+    count.read_questions += adapted.questions
+    for reject in adapted.rejects:
+        tally.reject(reject)
+    if adapted.draft is not None:
+        count.images += 1
+        count.qa_pairs += len(adapted.draft.pairs)
+    return adapted.draft
+
+
+def _enter_flaw(flaw: Flaw, source: str, tally: Tally) -> None:
+    tally.part(flaw.task, source, flaw.split).read_pairs += 1
+    tally.reject(
+        Reject(
+            id=f"{row_id(source, flaw.split, flaw.task, flaw.image_id)}#{flaw.record}",
+            task=flaw.task, source=source, split=flaw.split, stage="read", reason=flaw.reason,
+            detail=flaw.detail,
+        )
+    )  # fmt: skip
+
+
+def check_reject_limit(spec: SourceSpec, tally: Tally) -> None:
+    """Stop when too much of a source was rejected: then the folder is at fault, not a record.
+
+    The rejects of a single image never stop a build, however small the source.
+
+    Raises:
+        GateError: The share of rejected pairs is above the source's limit.
+    """
+    read = sum(c.read_pairs for (_, source, _), c in tally.counts.items() if source == spec.name)
+    rejects = [r for r in tally.rejects if r.source == spec.name]
+    images = {r.id.rsplit("#", 1)[0] for r in rejects}
+    if len(images) <= 1 or len(rejects) <= spec.reject_limit * read:
+        return
+    (reason, count), *_ = Counter(r.reason for r in rejects).most_common(1)
+    raise GateError(
+        f"{spec.name}: {len(rejects):,} of {read:,} pairs rejected, more than the limit of "
+        f"{spec.reject_limit:.0%}; most often ({count:,}): {reason}, for example {rejects[0].id}. "
+        "Mend the folder, or raise `reject_limit` of this source"
+    )

@@ -1,0 +1,84 @@
+"""Annotation files in JSON: read once, checked where they enter, with errors that name file, record and finding."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rs_gpt4v_conversion.errors import SourceError
+from rs_gpt4v_conversion.sources._folder import Folder
+
+
+def load_object(folder: Folder, path: Path) -> dict[str, Any]:
+    """Read a JSON file whose top level is an object.
+
+    Raises:
+        SourceError: The file is missing, not UTF-8, cut off, not JSON, or holds something else.
+    """
+    try:
+        text = folder.read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            path, f"byte {error.start}, which is not UTF-8", "JSON in UTF-8", do="fetch it again"
+        ) from None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
+        found = "a file that ends too early" if cut else error.msg
+        where = f"line {error.lineno} column {error.colno}"
+        raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
+    except RecursionError:
+        raise SourceError(path, "JSON nested without end", "the source's annotations") from None
+    if not isinstance(value, dict):
+        raise SourceError(path, describe(value), "a JSON object", do="is it another dataset's?")
+    return value
+
+
+def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+    """The list of objects under `key`.
+
+    Raises:
+        SourceError: The key is missing, its value is no list, or an element is no object.
+    """
+    if key not in value:
+        keys = ", ".join(sorted(value)[:6]) or "none"
+        raise SourceError(
+            path, f"the keys {keys}", f"a list {key!r}", do="is it another dataset's file?"
+        )
+    if not isinstance(value[key], list):
+        raise SourceError(path, describe(value[key]), "a list", record=key)
+    for i, item in enumerate(value[key]):
+        if not isinstance(item, dict):
+            raise SourceError(path, describe(item), "an object", record=f"{key}[{i}]")
+    found: list[dict[str, Any]] = value[key]
+    return found
+
+
+def typed(
+    record: dict[str, Any], key: str, kind: type | tuple[type, ...], path: Path, where: str
+) -> Any:
+    """The value under `key`, of one of the stated types (a bool is no number).
+
+    Raises:
+        SourceError: The key is missing or of another type.
+    """
+    value = record.get(key)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(_NAMES[k] for k in kinds)
+        found = describe(value) if key in record else "nothing"
+        raise SourceError(path, found, names, record=f"{where}.{key}")
+    return value
+
+
+_NAMES: dict[type, str] = {
+    str: "a string", int: "an integer", float: "a number", list: "a list", dict: "an object",
+    bool: "true or false",
+}
+
+
+def describe(value: object) -> str:
+    """A JSON value in a few words, for messages."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    kind = "null" if value is None else _NAMES.get(type(value), type(value).__name__)
+    return kind if isinstance(value, list | dict) or value is None else f"{kind} {text[:60]}"

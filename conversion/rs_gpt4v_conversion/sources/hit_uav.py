@@ -1,0 +1,191 @@
+"""HIT-UAV: rotated boxes of people and vehicles in 2,898 thermal images taken by a drone.
+
+    HIT-UAV/rotate_json/annotations/{train,val,test}.json
+    HIT-UAV/rotate_json/<split>/<name>.jpg      640x512, one band; or normal_json/<split>/, or
+                                                {rotate,normal}_xml/JPEGImages/: the same files
+
+    {"images": [{"id": 2029, "width": 640, "height": 512, "filename": "1_80_90_0_01343.jpg", ...}],
+     "categories": [{"id": 0, "name": "Person"}, ...],
+     "annotations": [{"image_id": 2029, "category_id": 0, "difficult": false, "bbox": [cx, cy, w, h, theta]}]}
+
+Official counts: 2,029 / 290 / 579 images and 17,628 / 2,460 / 4,811 boxes. Boxes are centre, sides and a clockwise turn
+in radians, 0 to pi. The keys are this set's own (`filename`; the upright boxes' file says `annotation`). Category 0 is
+a real class. DontCare marks regions that are not to be judged: they are kept as objects to ignore and never asked
+about. Images without any box (21 / 3 / 8) give no row. `bbox` is the part of the rotated box's envelope that lies in
+the image; a box without area, or outside the image, is left out and noted.
+
+CC-BY-4.0: images may be passed on with credit.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rs_gpt4v_conversion.errors import SourceError
+from rs_gpt4v_conversion.geometry import clip, corners, envelope
+from rs_gpt4v_conversion.records import Annotation, Flaw, Grounding, ImageRef, Note, Object
+from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
+from rs_gpt4v_conversion.sources._names import image_name_flaw
+from rs_gpt4v_conversion.sources._source import Options, Source
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+
+CATEGORIES = {
+    "Person": "person",
+    "Car": "car",
+    "Bicycle": "bicycle",
+    "OtherVehicle": "other vehicle",
+    "DontCare": "don't care",
+}
+"""Our words by the source's spelling."""
+
+IGNORED = "DontCare"
+
+
+def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]:
+    """Read the rotated boxes of every split that is in the folder.
+
+    Yields:
+        One annotation an image with boxes, a question for each category in it; notes for what gives no pair; a flaw for
+        each category of an image whose name is no file name.
+
+    Raises:
+        SourceError: No split is there, or a file is not of this form.
+    """
+    found = False
+    for theirs, split in SPLITS.items():
+        path = folder.root / "rotate_json" / "annotations" / f"{theirs}.json"
+        if not path.exists():
+            yield Note(reason=f"no file of the official split {theirs!r} in the folder")
+            continue
+        found = True
+        images = folder.images(
+            f"rotate_json/{theirs}", f"normal_json/{theirs}",
+            "rotate_xml/JPEGImages", "normal_xml/JPEGImages",
+        )  # fmt: skip
+        yield from _read_split(folder, path, split, images)
+    if not found:
+        raise SourceError(folder.root, "none of them", "rotate_json/annotations/{train,val,test}.json")
+
+
+def _read_split(
+    folder: Folder, path: Path, split: str, images: Path
+) -> Iterator[Annotation | Flaw | Note]:
+    content = load_object(folder, path)
+    if "annotation" in content and "annotations" not in content:
+        raise SourceError(path, "the file of the upright boxes", "rotate_json's file of this name")
+    names = _categories(content, path)
+    boxes: dict[int, list[tuple[str, dict[str, Any]]]] = {}
+    for i, box in enumerate(records(content, "annotations", path)):
+        where = f"annotations[{i}]"
+        image = typed(box, "image_id", int, path, where)
+        boxes.setdefault(image, []).append((where, box))
+    for i, image in enumerate(records(content, "images", path)):
+        where = f"images[{i}]"
+        number = typed(image, "id", int, path, where)
+        size = [typed(image, key, int, path, where) for key in ("width", "height")]
+        objects, notes = _objects(boxes.pop(number, []), names, size[0], size[1], path)
+        yield from notes
+        yield from _annotation(image, where, split, objects, images)
+    if boxes:
+        orphans = sum(map(len, boxes.values()))
+        yield Note(reason="box of an image that the file does not list", count=orphans)
+
+
+def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:
+    names = {}
+    for i, category in enumerate(records(content, "categories", path)):
+        where = f"categories[{i}]"
+        name = typed(category, "name", str, path, where)
+        if name not in CATEGORIES:
+            expected = "one of " + ", ".join(CATEGORIES)
+            raise SourceError(path, repr(name), expected, record=f"{where}.name")
+        names[typed(category, "id", int, path, where)] = name
+    return names
+
+
+def _objects(
+    boxes: list[tuple[str, dict[str, Any]]], names: dict[int, str], width: int, height: int, path: Path
+) -> tuple[tuple[Object, ...], list[Note]]:
+    objects, notes = [], []
+    for where, box in boxes:
+        category = typed(box, "category_id", int, path, where)
+        values = typed(box, "bbox", list, path, where)
+        if category not in names:
+            expected = "an id of the file's categories"
+            raise SourceError(path, str(category), expected, record=f"{where}.category_id")
+        if len(values) != 5 or not all(_is_number(v) for v in values):
+            expected = "centre x and y, width, height and angle"
+            raise SourceError(path, describe(values), expected, record=f"{where}.bbox")
+        cx, cy, w, h, theta = map(float, values)
+        obb = corners(cx, cy, w, h, theta)
+        bbox = clip(envelope(obb), width, height) if w > 0 and h > 0 else None
+        if bbox is None:
+            notes.append(Note(reason="box without area, or outside its image, left out"))
+            continue
+        objects.append(
+            Object(
+                category=CATEGORIES[names[category]], bbox=bbox, obb=obb,
+                difficult=bool(box.get("difficult", False)), ignore=names[category] == IGNORED,
+            )
+        )  # fmt: skip
+    return tuple(objects), notes
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _annotation(
+    image: dict[str, Any], where: str, split: str, objects: tuple[Object, ...], images: Path
+) -> Iterator[Annotation | Flaw | Note]:
+    present = sorted({o.category for o in objects if not o.ignore})
+    name = image.get("filename")
+    flaw = image_name_flaw(name)
+    if flaw:
+        for category in present:
+            yield Flaw(
+                task="grounding", split=split, image_id=where, record=f"{where} {category}",
+                reason=flaw, detail=describe(name),
+            )  # fmt: skip
+    elif not present:
+        yield Note(reason="image without a box to ask about")
+    else:
+        yield Annotation(
+            task="grounding",
+            split=split,
+            image=ImageRef(
+                image_id=Path(str(name)).stem, source_id=str(name), path=images / str(name),
+                image_path=f"HIT-UAV/{images.name}/{name}",
+                width=image["width"], height=image["height"],
+            ),
+            facts=tuple(Grounding(category=c) for c in present),
+            objects=objects,
+        )  # fmt: skip
+
+
+SOURCE = Source(
+    kind="hit_uav",
+    title="HIT-UAV",
+    tasks=("grounding",),
+    read=read,
+    layout=(
+        "rotate_json/annotations/{train,val,test}.json",
+        "rotate_json/{train,val,test}/<name>.jpg",
+    ),
+    modality="infrared",
+    license="CC-BY-4.0",
+    redistribute=True,
+    homepage="https://github.com/suojiashun/HIT-UAV-Infrared-Thermal-Dataset",
+    citation="""@article{suo2023hituav,
+  title   = {{HIT-UAV}: A High-Altitude Infrared Thermal Dataset for Unmanned Aerial Vehicle-Based Object Detection},
+  author  = {Suo, Jiashun and Wang, Tianyi and Zhang, Xingzhou and Chen, Haiyang and Zhou, Wei and Shi, Weisong},
+  journal = {Scientific Data},
+  volume  = {10},
+  number  = {227},
+  year    = {2023}
+}""",
+    splits={"train": (2029, 17628), "validation": (290, 2460), "test": (579, 4811)},
+)

@@ -1,0 +1,34 @@
+"""What makes a question-answer pair unfit for a release. Each flaw is a few words, counted in the manifest."""
+
+import re
+
+from rs_gpt4v_conversion.records import Pair
+
+_TAG = re.compile(r"<image>|</?s>|<unk>", re.IGNORECASE)
+
+
+def pair_flaw(pair: Pair) -> str:
+    """The first flaw of a pair, or an empty string.
+
+    A blank caption is one without a letter (` .`, `1 .`); other answers may be bare numbers. Text that a LLaMA
+    tokenizer or LLaVA's template would take for a control token breaks training in silence, so it stays out.
+    """
+    text = pair.question + pair.answer
+    if not pair.answer.strip():
+        return "blank answer" if pair.category != "caption" else "blank caption"
+    if pair.category == "caption" and not any(c.isalpha() for c in pair.answer):
+        return "blank caption"
+    if not pair.question.strip() or not _asks(pair):
+        return "blank question"
+    if _TAG.search(text):
+        return "text holds a control token"
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        return "text is not Unicode"
+    if "\0" in text:
+        return "text holds a zero byte"
+    return ""
+
+
+def _asks(pair: Pair) -> bool:
+    """Whether the question says something before the template's own lines."""
+    return bool(pair.question.split("\n", 1)[0].strip())
