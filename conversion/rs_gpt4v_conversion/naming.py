@@ -1,0 +1,21 @@
+"""Order and cuts: which rows lie beside each other, decided by the rows' own ids alone."""
+
+import hashlib
+import re
+
+_NUMBER = re.compile(r"(\d+)")
+
+
+def natural(text: str) -> tuple[tuple[str | int, ...], str]:
+    """Sort key under which airport_2 comes before airport_10.
+
+    Text and numbers alternate, beginning with text, so that keys compare position by position; the text itself breaks
+    ties such as 7 and 07.
+    """
+    parts = _NUMBER.split(text)
+    return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), text
+
+
+def hash64(text: str, purpose: str) -> int:
+    """A number from 0 to 2**64 - 1 that depends on the text and the purpose alone."""
+    return int.from_bytes(hashlib.sha256(f"{purpose}\0{text}".encode()).digest()[:8], "big")

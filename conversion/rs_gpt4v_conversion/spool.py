@@ -1,0 +1,73 @@
+"""Drafts on disk while they wait to be written: memory holds a line a row, however much text a row has."""
+
+import hashlib
+import pickle
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from rs_gpt4v_conversion.naming import natural
+from rs_gpt4v_conversion.records import Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """Where a draft lies, and what the planner needs of it."""
+
+    image_id: str
+    row_id: str
+    offset: int  # in the spool, bytes
+    length: int
+    size: int  # of the image's file, bytes
+    digest: str  # of the draft and of its file's size and time of change
+
+
+class Spool:
+    """A file of drafts. Written once by the build, read by the workers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.parts: dict[tuple[str, str, str], list[Spooled]] = {}  # by (task, source, split)
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> "Spool":
+        self._file = self.path.open("wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def add(self, draft: Draft, *, size: int, mtime_ns: int) -> None:
+        """Append a draft; `size` and `mtime_ns` are of its image's file."""
+        if self._file is None:
+            raise ValueError("the spool is not open for writing")
+        content = pickle.dumps(draft, protocol=5)
+        offset = self._file.tell()
+        self._file.write(content)
+        state = f"{draft!r}\0{size}\0{mtime_ns}"  # repr, not pickle: equal drafts may pickle differently
+        self.parts.setdefault((draft.task, draft.source, draft.split), []).append(
+            Spooled(
+                image_id=draft.image.image_id, row_id=draft.id, offset=offset, length=len(content),
+                size=size, digest=hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest(),
+            )
+        )  # fmt: skip
+
+    def ordered(self) -> Iterator[tuple[tuple[str, str, str], list[Spooled]]]:
+        """The parts in alphabetical order, each in the natural order of its images' ids.
+
+        The task plays no part in the order of a source's rows: the same images lie alike in all its tasks.
+        """
+        for part in sorted(self.parts):
+            yield part, sorted(self.parts[part], key=lambda s: natural(s.image_id))
+
+
+def read_drafts(path: Path, places: Iterable[tuple[int, int]]) -> Iterator[Draft]:
+    """Read drafts at (offset, length) of a spool, in the order given."""
+    with path.open("rb") as file:
+        for offset, length in places:
+            file.seek(offset)
+            draft: Draft = pickle.loads(file.read(length))  # our own file, written a moment ago
+            yield draft
