@@ -1,0 +1,38 @@
+# Two commands do everything on a machine with Python 3.11 and a package index: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= .demo
+BIN := $(VENV)/bin
+MARK := $(VENV)/.installed
+
+.PHONY: demo test test-long lint format bench clean
+
+$(MARK): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev]'
+	touch $(MARK)
+
+demo: $(MARK)  ## draw a sample, build, check, load, stream and collate it
+	@$(BIN)/python docs/demo.py $(DEMO)
+
+test: $(MARK) lint  ## the whole suite but the long part
+	$(BIN)/python -m pytest -m 'not long'
+
+test-long: $(MARK)  ## what takes minutes
+	$(BIN)/python -m pytest -m long
+
+lint: $(MARK)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(MARK)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(MARK)  ## the numbers of benchmarks/README.md
+	$(BIN)/python benchmarks/build.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,74 @@
+"""The whole way once, on a drawn sample: every step shows the command to type oneself and what comes out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# Nothing here asks the Hub for anything, and the demo's copies do not belong into the user's cache
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
+
+
+def say(text: str = "") -> None:
+    """A line for the reader."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def run(*words: str) -> None:
+    """Show a command and run it."""
+    say(f"\n$ rs-gpt4v {' '.join(words)}")
+    command = Path(sys.executable).with_name("rs-gpt4v")
+    if subprocess.run([command, *words], check=False).returncode:
+        sys.exit(f"rs-gpt4v {words[0]} failed")
+
+
+def show(code: str, names: dict[str, object]) -> None:
+    """Show lines of Python and run them."""
+    say()
+    for line in code.strip().splitlines():
+        say(f">>> {line}")
+    exec(compile(code.strip(), "demo", "exec"), names)
+
+
+def main() -> None:
+    """Draw, plan, build, check, load, stream, collate, look."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".demo").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.chdir(folder)
+    os.environ["HF_HOME"] = str(folder / "cache")
+    say(f"All of this happens in {folder}")
+    run("sample", "sources")
+    run("plan", "sources/sources.toml")
+    run("build", "sources/sources.toml", "rs-gpt4v", "--workers", "2")
+    run("check", "rs-gpt4v")
+    names: dict[str, object] = {"print": lambda *a: say("    " + " ".join(map(str, a)))}
+    show(
+        """
+from datasets import load_dataset
+for name in ("all", "vqa", "hit_uav"):
+    print(name, {split: rows.num_rows for split, rows in load_dataset("rs-gpt4v", name).items()})
+stream = load_dataset("rs-gpt4v", "captioning", split="train", streaming=True)
+print(next(iter(stream))["conversations"][:2])
+""",
+        names,
+    )
+    show(
+        """
+from torch.utils.data import DataLoader
+from rs_gpt4v_builder import LlavaCollator, byte_tokenizer
+collate = LlavaCollator(byte_tokenizer())   # training: load_tokenizer("path/to/tokenizer.model")
+rows = load_dataset("rs-gpt4v", "grounding", split="train")
+for batch in DataLoader(rows, batch_size=4, collate_fn=collate):
+    print({name: (tuple(t.shape), str(t.dtype)) for name, t in batch.items()})
+""",
+        names,
+    )
+    run("look", "rs-gpt4v", "--out", "page.html")
+    say(f"\nA dozen rows to look at: {folder / 'page.html'}")
+
+
+if __name__ == "__main__":
+    main()
