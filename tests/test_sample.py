@@ -71,9 +71,6 @@ def captions(sample: Path, source: str) -> list[dict[str, Any]]:
     return images
 
 
-# --- the whole --------------------------------------------------------------------------------------
-
-
 def test_summary_and_sources_toml_name_every_source(tmp_path):
     summary = draw_sample(tmp_path / "s", images=4)
 
@@ -158,9 +155,6 @@ def test_every_split_has_an_image_and_the_first_most(images, shares):
     assert len(splits) == images
     assert set(counts) == set(named)
     assert counts["a"] == max(counts.values())
-
-
-# --- captions ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", CAPTION_FILES)
@@ -289,9 +283,6 @@ def test_every_sentence_about_a_scene_can_be_said(theme):
     assert np.asarray(scene.image).std() > 10
 
 
-# --- questions --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("source", RSVQA)
 @pytest.mark.parametrize("size", ["smallest", "sample"])
 def test_rsvqa_files_list_every_item_and_placeholders_for_other_splits(request, source, size):
@@ -374,7 +365,7 @@ def test_questions_are_answered_from_what_was_drawn():
     )
 
     asked = ask(
-        landscape, ("presence", "count", "comp", "area"), 40, 2.0, chance(0, "questions", 0)
+        landscape, ("presence", "count", "comp", "area"), 60, 2.0, chance(0, "questions", 0)
     )
 
     answers = {q.text: q.answer for q in asked}
@@ -394,6 +385,7 @@ def test_questions_are_answered_from_what_was_drawn():
     known = {text: answer for text, answer in answers.items() if text in expected}
     assert known.items() <= expected.items()
     assert len(known) >= 5
+    assert Counter(q.type for q in asked)["area"] == 4  # there are no more
 
 
 @pytest.mark.parametrize(
@@ -428,9 +420,6 @@ def test_rsvqa_hr_has_twins_and_one_black_area(sample):
 
     assert len(list(folder.iterdir())) == 2 * IMAGES
     assert black == ["1.tif"]
-
-
-# --- boxes ------------------------------------------------------------------------------------------
 
 
 SPLITS = ("train", "val", "test")
@@ -500,7 +489,7 @@ def test_hit_uav_boxes_lie_exactly_on_what_is_warm(sample):
             everywhere = np.zeros(pixels.shape, bool)
             for box in (b for b in content["annotations"] if b["image_id"] == image["id"]):
                 inside, around = filled(box["bbox"], 0), filled(box["bbox"], 3)
-                assert pixels[inside].mean() > 170
+                assert pixels[inside].mean() > 160
                 ring = filled(box["bbox"], 6) & ~around
                 assert pixels[ring].mean() < 140
                 everywhere |= around

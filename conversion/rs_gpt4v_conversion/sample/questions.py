@@ -24,6 +24,9 @@ KINDS = ("building", "residential building", "commercial building", "road", "wat
 AREA_KINDS = ("building", "residential building", "commercial building", "water area")
 """Not roads: they cross, so their areas do not add up."""
 
+ATTEMPTS = 10
+"""Tries a question: chance repeats itself, and there are few questions of some types."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -47,7 +50,7 @@ def ask(
         landscape: What was drawn.
         types: Some of presence, count, comp, area, rural_urban; the last has one question only,
             which is asked first.
-        count: Number of questions.
+        count: Number of questions, if there are as many.
         metres: Side of a pixel.
         rng: Source of chance.
     """
@@ -57,13 +60,13 @@ def ask(
         questions.append(Question("rural_urban", RURAL_URBAN, answer))
     turns = [t for t in types if t != "rural_urban"]
     asked = {q.text for q in questions}
-    turn = 0
-    while len(questions) < count:
+    for turn in range(ATTEMPTS * count):
+        if len(questions) == count:
+            break
         question = ASKERS[turns[turn % len(turns)]](landscape.features, metres, rng)
         if question.text not in asked:
             asked.add(question.text)
             questions.append(question)
-            turn += 1
     return questions
 
 

@@ -1,0 +1,54 @@
+"""Reads an RS-GPT4V release and turns its rows into what a training step takes.
+
+    from rs_gpt4v_builder import LlavaCollator, load_tokenizer
+
+    collate = LlavaCollator(load_tokenizer("path/to/tokenizer.model"))
+    batch = collate(rows)  # input_ids, labels, attention_mask, images
+
+The modules, in the order in which they use each other:
+
+    errors        what can be wrong with a tokenizer file, an option or a row
+    spm           a sentencepiece model file, read without sentencepiece
+    tokenizer     LLaMA's tokenizer on the `tokenizers` library
+    conversation  turns -> ids and the spans to learn, in one pass
+    masking       which samples the original code masks whole, and how it counts
+    dialogues     the independent dialogues of a row, and which of them to take
+    images        an image in any form -> 336 x 336 pixels as CLIP wants them
+    collate       rows -> a padded batch of tensors
+
+Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and `load_tokenizer` needs
+no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .collate import LlavaCollator
+    from .tokenizer import load_tokenizer
+
+__all__ = ["LlavaCollator", "load_tokenizer"]
+
+_HOME = {"LlavaCollator": "collate", "load_tokenizer": "tokenizer"}
+_EXTRA = ("torch", "tokenizers")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds `name` when the name is first asked for.
+
+    Raises:
+        AttributeError: The package has no such name.
+        ModuleNotFoundError: A library of the extra `torch` is not installed.
+    """
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f".{_HOME[name]}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs {error.name}, which is not installed: pip install 'rs-gpt4v[torch]'",
+            name=error.name,
+        ) from error
+    return getattr(module, name)

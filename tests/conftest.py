@@ -1,0 +1,47 @@
+"""What many tests share: a drawn sample, and a release built from it once a session."""
+
+import os
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rs_gpt4v_conversion.build import build
+from rs_gpt4v_conversion.config import load_config
+from rs_gpt4v_conversion.sample import draw_sample
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn sample; tests must not change it."""
+    folder = tmp_path_factory.mktemp("sample") / "sources"
+    draw_sample(folder, images=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def release(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of the sample; tests must not change it."""
+    out = tmp_path_factory.mktemp("release") / "rs-gpt4v"
+    build(load_config(sample / "sources.toml"), out, workers=1, skip_missing=False)
+    return out
+
+
+@pytest.fixture
+def small(sample: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Make a SOURCES.toml over some sources of the sample: small(kinds, version=...) -> its path."""
+    roots = {
+        "rsicd": "RSICD", "ucm_captions": "UCM_captions", "sydney_captions": "Sydney_captions",
+        "rsitmd": "RSITMD", "rsvqa_lr": "RSVQA_LR", "rsvqa_hr": "RSVQA_HR", "hit_uav": "HIT-UAV",
+    }  # fmt: skip
+
+    def make(*kinds: str, version: str = "1.0.0", more: str = "") -> Path:
+        lines = [f'version = "{version}"\ndate = "2026-01-01"\n']
+        lines += [f'[[source]]\nkind = "{k}"\nroot = "{sample / roots[k]}"\n{more}\n' for k in kinds]
+        path = tmp_path / "sources.toml"
+        path.write_text("\n".join(lines))
+        return path
+
+    return make

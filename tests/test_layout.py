@@ -1,0 +1,80 @@
+"""Who may import whom, and what must be equal although it is written twice."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rs_gpt4v
+from rs_gpt4v_conversion import cli, config
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = {"rs_gpt4v", "rs_gpt4v_builder", "rs_gpt4v_conversion"}
+ALLOWED = {
+    "rs_gpt4v": set(),
+    "rs_gpt4v_builder": {"rs_gpt4v", "rs_gpt4v_builder"},
+    "rs_gpt4v_conversion": {"rs_gpt4v", "rs_gpt4v_conversion"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def modules(package: str) -> list[Path]:
+    if package == "rs_gpt4v":
+        return [ROOT / "rs_gpt4v.py"]
+    return sorted(ROOT.glob(f"*/{package}/**/*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_each_side_imports_itself_and_the_contract_only(package: str) -> None:
+    paths = modules(package)
+    assert paths
+    for path in paths:
+        assert imported(path) & OURS <= ALLOWED[package], path
+
+
+def test_the_contract_imports_datasets_pyarrow_and_the_standard_library_one_a_line() -> None:
+    path = ROOT / "rs_gpt4v.py"
+    assert imported(path) - set(sys.stdlib_module_names) == {"datasets", "pyarrow"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert len(node.names) == 1, f"line {node.lineno}: loading scripts want one a line"
+
+
+def test_torchvision_is_never_imported_at_the_top_of_a_module() -> None:
+    for package in ALLOWED:
+        for path in modules(package):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    assert "torchvision" not in ast.unparse(node), path
+
+
+@pytest.mark.parametrize("module", ["rs_gpt4v_conversion.cli", "rs_gpt4v_conversion.shards"])
+def test_heavy_libraries_stay_out_of_the_command_line_and_of_the_workers(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'torch', 'datasets'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={"PYTHONPATH": f"{ROOT / 'conversion'}:{ROOT}"})  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_the_conversion_repeats_of_the_contract_is_equal() -> None:
+    assert cli.SPLITS == rs_gpt4v.SPLITS
+    assert config.RESERVED >= {*rs_gpt4v.TASKS, *rs_gpt4v.SPLITS, "all", "mini"}
+
+
+def test_no_python_of_ours_asserts_on_data_or_prints() -> None:
+    for package in ALLOWED:
+        for path in modules(package):
+            tree = ast.parse(path.read_text())
+            assert not any(isinstance(n, ast.Assert) for n in ast.walk(tree)), path
+            names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+            assert "print" not in names, path
