@@ -488,7 +488,7 @@ def test_hit_uav_boxes_lie_exactly_on_what_is_warm(sample):
                 pixels = np.asarray(opened, np.float32)
             everywhere = np.zeros(pixels.shape, bool)
             for box in (b for b in content["annotations"] if b["image_id"] == image["id"]):
-                inside, around = filled(box["bbox"], 0), filled(box["bbox"], 3)
+                inside, around = filled(box["bbox"], -1), filled(box["bbox"], 3)
                 assert pixels[inside].mean() > 160
                 ring = filled(box["bbox"], 6) & ~around
                 assert pixels[ring].mean() < 140

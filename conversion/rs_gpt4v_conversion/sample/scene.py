@@ -276,7 +276,7 @@ def _parking(canvas: Canvas) -> dict[str, str]:
                 heading = math.pi / 2 * (1 if rng.random() < 0.5 else -1)
                 things.car(canvas, float(x) + 5.5, y + float(rng.uniform(-1, 1)), heading, 12)
     things.wood(canvas, 7, (20, 118, 236, 121), 5)
-    roof = ("white", "gray", "brown")[int(rng.integers(3))]
+    roof = ("white", "grey", "brown")[int(rng.integers(3))]
     things.flat_building(canvas, 128, 14, 200, 34, 0, things.ROOFS[roof])
     return {"roof": roof}
 

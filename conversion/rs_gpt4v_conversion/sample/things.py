@@ -23,7 +23,7 @@ SHADED = 0.78  # brightness of a roof's side that faces away from the sun
 
 ROOFS: dict[str, Colour] = {
     "red": (160, 78, 62),
-    "gray": (128, 128, 130),
+    "grey": (128, 128, 130),
     "brown": (128, 98, 76),
     "white": (206, 204, 198),
 }

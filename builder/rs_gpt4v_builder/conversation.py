@@ -1,0 +1,283 @@
+"""Turns of a conversation -> ids, and the spans of them that are learnt, in one pass.
+
+The prompts and the ids are those of LLaVA's training code (haotian-liu/LLaVA at c121f04: llava/conversation.py,
+`preprocess_multimodal`, `preprocess_v1`, `preprocess_plain` in llava/train/train.py, `tokenizer_image_token` in
+llava/mm_utils.py). The original finds the answers by tokenizing every round again and counting; here the text is cut
+where an answer begins and ends, and the parts are tokenized once. Both cuts are safe: one is before a space, and no
+piece of LLaMA's vocabulary has a space behind another character; the other is at `</s>`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import OptionError, RowError
+from .tokenizer import EOS, UNK, LlamaTokenizer
+
+IMAGE_TAG = "<image>"
+IMAGE_ID = -200
+"""Stands in the ids where the image's features go (`IMAGE_TOKEN_INDEX` of LLaVA)."""
+
+IGNORE = -100
+"""Label of what is not learnt (`IGNORE_INDEX` of LLaVA and of torch)."""
+
+HUMAN, GPT = "human", "gpt"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message; `role` is `human` or `gpt`."""
+
+    role: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of prompt text.
+
+    Attributes:
+        text: The text; may hold image tags.
+        learn: Whether the model learns to write it.
+        eos: Whether `</s>` follows; it is learnt if the text is.
+    """
+
+    text: str
+    learn: bool = False
+    eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How turns become a prompt.
+
+    Attributes:
+        name: What users call it.
+        head: Text at the very beginning. What follows it begins with a space.
+        render: Turns to the segments behind the head. The flag tells whether they follow the head; else they go on
+            behind another dialogue's last `</s>`.
+        single: Whether a conversation is exactly one question and its answer, with an image.
+    """
+
+    name: str
+    head: str
+    render: Callable[[Sequence[Turn], bool], list[Segment]]
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Ids of a conversation and the half-open spans of them that are learnt, in order."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+    def __add__(self, other: "Encoded") -> "Encoded":
+        """Return the two, one behind the other."""
+        shift = len(self.ids)
+        moved = [(start + shift, end + shift) for start, end in other.spans]
+        return Encoded(self.ids + other.ids, self.spans + moved)
+
+    def cut(self, length: int) -> "Encoded":
+        """Return the first `length` ids."""
+        spans = [(start, min(end, length)) for start, end in self.spans if start < length]
+        return Encoded(self.ids[:length], spans)
+
+    def labels(self) -> list[int]:
+        """Return the ids within the spans and `IGNORE` elsewhere."""
+        labels = [IGNORE] * len(self.ids)
+        for start, end in self.spans:
+            labels[start:end] = self.ids[start:end]
+        return labels
+
+
+class Encoder:
+    """Encodes turns with one template and one tokenizer. Can be pickled.
+
+    Args:
+        template: The prompt's form.
+        tokenizer: LLaMA's tokenizer.
+        legacy: Whether text behind a special token gets a dummy prefix (`legacy=True` of transformers).
+    """
+
+    def __init__(self, template: Template, tokenizer: LlamaTokenizer, *, legacy: bool) -> None:
+        self.template, self.tokenizer, self.legacy = template, tokenizer, legacy
+        # the system sentence is the same in every sample, so it is tokenized once
+        self._head = [tokenizer.bos_id, *tokenizer.encode(template.head, prefix=True)]
+
+    def encode(self, turns: Sequence[Turn], *, has_image: bool, first: bool = True) -> Encoded:
+        """Encode turns that went through `prepare_turns`.
+
+        Args:
+            turns: The turns, human and gpt alternating.
+            has_image: Whether `<image>` in the text is the place of the image; else it is text like any other.
+            first: Whether `<s>` and the template's head go before them. The encodings of several dialogues, all but
+                the first without it, add up to the encoding of all their turns, where each ends with an answer.
+        """
+        ids = list(self._head) if first else []
+        spans = []
+        prefix = first and not self.template.head
+        if not first:
+            prefix = self.legacy  # the text stands behind </s>
+        for segment in self.template.render(turns, first):
+            start = len(ids)
+            prefix = self._put(ids, segment.text, prefix, has_image)
+            if segment.eos:
+                ids.append(self.tokenizer.eos_id)
+                prefix = self.legacy
+            if segment.learn:
+                spans.append((start, len(ids)))
+        return Encoded(ids, spans)
+
+    def _put(self, ids: list[int], text: str, prefix: bool, has_image: bool) -> bool:
+        """Append the ids of a text; return whether text behind it gets the dummy prefix.
+
+        What follows an image tag is a chunk of its own, hence `▁`, newline (29871, 13) behind the image.
+        """
+        for number, chunk in enumerate(text.split(IMAGE_TAG) if has_image else [text]):
+            if number:
+                ids.append(IMAGE_ID)
+                prefix = True
+            if chunk:
+                ids += self.tokenizer.encode(chunk, prefix=prefix, legacy=self.legacy)
+                prefix = False
+        return prefix
+
+    def prompt(self, turns: Sequence[Turn]) -> str:
+        """Return the whole prompt as text, as the original code builds it."""
+        parts = (part.text + EOS * part.eos for part in self.template.render(turns, True))
+        return self.template.head + "".join(parts)
+
+
+V1_SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+V1_ANSWER = " ASSISTANT: "
+"""What separates a question from its answer; the original code splits rounds at it."""
+
+
+def _render_v1(turns: Sequence[Turn], first: bool) -> list[Segment]:
+    """`USER: q ASSISTANT: a</s>USER: ...`; an empty message loses its spaces and its `</s>`, too."""
+    segments = []
+    text = " " if first else ""
+    for turn in turns:
+        if turn.role == HUMAN:
+            text += f"USER: {turn.value} " if turn.value else "USER:"
+            continue
+        text += "ASSISTANT:"
+        if turn.value:
+            segments += [Segment(text), Segment(f" {turn.value}", learn=True, eos=True)]
+            text = ""
+    return [*segments, Segment(text)] if text else segments
+
+
+def _render_plain(turns: Sequence[Turn], first: bool) -> list[Segment]:
+    """`<image>caption\\n`: the question is not used."""
+    return [Segment(IMAGE_TAG), Segment(f"{turns[1].value}\n", learn=True)]
+
+
+V1 = Template("v1", V1_SYSTEM, _render_v1)
+PLAIN = Template("plain", "", _render_plain, single=True)
+TEMPLATES = {template.name: template for template in (V1, PLAIN)}
+"""`v1` is what LLaVA-1.5 is tuned with, `plain` what its projector is trained with before."""
+
+
+def find_template(name: str) -> Template:
+    """Return a template by its name.
+
+    Raises:
+        OptionError: There is none of that name; the message lists the known ones.
+    """
+    if name not in TEMPLATES:
+        raise OptionError.unknown("template", name, TEMPLATES)
+    return TEMPLATES[name]
+
+
+def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list[Turn]:
+    """Read turns from LLaVA's form, dicts of `from` and `value`.
+
+    Raises:
+        RowError: A speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's id for the message.
+    """
+    turns = []
+    for number, message in enumerate(conversations, 1):
+        role, value = message.get("from"), message.get("value")
+        if role not in (HUMAN, GPT):
+            found, expected = f"turn {number} from {role!r}", "'human' or 'gpt'"
+            raise RowError.of(row, found, expected, "rename or remove the speaker")
+        if not isinstance(value, str):
+            found = f"turn {number} with the value {value!r}"
+            raise RowError.of(row, found, "text", "fill it in or remove the turn")
+        turns.append(Turn(role, value))
+    return turns
+
+
+def prepare_turns(
+    turns: Sequence[Turn], template: Template, *, has_image: bool, row: str
+) -> list[Turn]:
+    """Rewrite turns as the original does before it encodes them.
+
+    Args:
+        turns: The turns as they stand in the row.
+        template: The template they will be encoded with.
+        has_image: Whether the row has an image. Then the image tags of a turn become one at its head.
+        row: The row's id for messages.
+
+    Returns:
+        The turns; a first turn of `gpt` is left out, as in the original.
+
+    Raises:
+        RowError: The original would stop with an error, too: no turns, the same speaker twice.
+    """
+    ready = [Turn(turn.role, tag_first(turn.value)) for turn in turns] if has_image else [*turns]
+    if template.single:
+        _check_single(ready, template, has_image, row)
+        return ready
+    if ready and ready[0].role == GPT:
+        ready = ready[1:]
+    if not ready:
+        expected = "a human turn and its answer"
+        raise RowError.of(row, "no turns", expected, "leave the row out or mend it")
+    for number, turn in enumerate(ready):
+        if turn.role != (HUMAN, GPT)[number % 2]:
+            found, expected = f"two {turn.role} turns in a row", "human and gpt in turn"
+            raise RowError.of(row, found, expected, "join or remove one of them")
+    return ready
+
+
+def tag_first(text: str) -> str:
+    """Move the image tags of a turn to its head as one, as LLaVA does; a turn without tag is left as it is."""
+    if IMAGE_TAG not in text:
+        return text
+    return f"{IMAGE_TAG}\n{text.replace(IMAGE_TAG, '').strip()}".strip()
+
+
+def first_fault(turns: Sequence[Turn]) -> str:
+    """Say what in the turns confuses the original's search for the answers, or return an empty string.
+
+    A literal `<s>` is no fault: the original's counts come out right with it.
+    """
+    for number, turn in enumerate(turns, 1):
+        name = f"turn {number} ({turn.role})"
+        if not turn.value:
+            return f"{name} that is empty"
+        for literal in (EOS, UNK):
+            if literal in turn.value:
+                return f"{name} with a literal `{literal}`, a special token"
+        if V1_ANSWER in f" {turn.value} ":
+            return f"{name} with a literal `{V1_ANSWER.strip()}`, the mark of an answer"
+    if turns[-1].role == HUMAN:
+        return "a last turn of the human, without an answer"
+    return ""
+
+
+def _check_single(turns: list[Turn], template: Template, has_image: bool, row: str) -> None:
+    if [turn.role for turn in turns] != [HUMAN, GPT]:
+        found = f"{len(turns)} turns"
+    elif not has_image or IMAGE_TAG not in turns[0].value:
+        found = "no image in the question"
+    else:
+        return
+    expected = f"a question with an image and one answer, as the template {template.name!r} needs"
+    raise RowError.of(row, found, expected, "use template='v1'")

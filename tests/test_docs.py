@@ -1,0 +1,75 @@
+"""Examples in the documentation run; what the documentation lists is there."""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from rs_gpt4v_conversion.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def beside_a_release(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(release, tmp_path / "rs-gpt4v")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = [b for b in blocks(ROOT / "README.md", "sh") if "rs-gpt4v" in b]
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == "rs-gpt4v"
+        more = ["--images", "4"] if words[1] == "sample" else []
+        assert main(words[1:] + more) == 0, line
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "training.md"], ids=lambda p: p.name)
+def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
+    pytest.importorskip("torch")
+    from datasets import load_dataset
+    from rs_gpt4v_builder import byte_tokenizer
+
+    code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
+    names = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
+    if page.name != "README.md":
+        names["ds"] = load_dataset("rs-gpt4v", "captioning", cache_dir=str(beside_a_release / "cache"))
+    exec(compile(code, str(page), "exec"), names)  # noqa: S102
+    batch = names["batch"]
+    assert batch["images"].shape[1:] == (3, 336, 336)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_key_of_a_source_table_is_documented() -> None:
+    from rs_gpt4v_conversion.config import KEYS
+    from rs_gpt4v_conversion.sources import known_sources
+
+    text = (ROOT / "docs" / "maintaining.md").read_text()
+    options = {o.name for s in known_sources().values() for o in s.options}
+    for key in {*KEYS, *options}:
+        assert f"`{key}`" in text or f"`[[source]] {key}`" in text, key
+
+
+def test_nothing_of_a_machine_is_in_the_project() -> None:
+    home = re.compile(r"/(home|root|Users)/\w+|/tmp/\w+")
+    for path in [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("*/rs_gpt4v_*/**/*.py")]:
+        assert not home.search(path.read_text()), path
+
+
+def test_examples_do_not_touch_the_users_cache() -> None:
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
