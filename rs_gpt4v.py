@@ -29,7 +29,11 @@ import pyarrow.parquet as pq
 VERSION = "0.1.0"
 """Version of this contract and of the project. A release has a version of its own, in its manifest and card."""
 
-_string, _int32, _float32 = datasets.Value("string"), datasets.Value("int32"), datasets.Value("float32")
+_string, _int32, _float32 = (
+    datasets.Value("string"),
+    datasets.Value("int32"),
+    datasets.Value("float32"),
+)
 
 FEATURES = datasets.Features(
     {
@@ -134,12 +138,13 @@ class _Compact:
     """The few parts of Thrift's compact protocol that a Parquet page header uses (thrift-compact-protocol.md)."""
 
     def __init__(self, buffer: Any, position: int) -> None:
-        self.buffer, self.position = buffer, position
+        self.buffer: Any = buffer
+        self.position: int = position
 
     def unsigned(self) -> int:
         result = shift = 0
         while True:
-            byte = self.buffer[self.position]
+            byte: int = self.buffer[self.position]
             self.position += 1
             result |= (byte & 127) << shift
             shift += 7
@@ -244,7 +249,10 @@ def image_ranges(path: str) -> list[list[tuple[int, int] | None]]:
         ValueError: The image column is compressed or not PLAIN, or the file is not Parquet.
     """
     metadata = pq.read_metadata(path)
-    leaf = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == IMAGE_LEAF), None)
+    leaf = next(
+        (i for i in range(metadata.num_columns) if metadata.schema.column(i).path == IMAGE_LEAF),
+        None,
+    )
     if leaf is None:
         raise ValueError(f"{path} has no column {IMAGE_LEAF}")
     groups = []
@@ -253,7 +261,10 @@ def image_ranges(path: str) -> list[list[tuple[int, int] | None]]:
             column = metadata.row_group(g).column(leaf)
             if column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
                 raise ValueError(f"{path}: {IMAGE_LEAF} is {column.compression}, expected uncompressed and PLAIN")
-            at, end = column.data_page_offset, column.data_page_offset + column.total_compressed_size
+            at, end = (
+                column.data_page_offset,
+                column.data_page_offset + column.total_compressed_size,
+            )
             ranges: list[tuple[int, int] | None] = []
             while at < end:
                 found, at = _page(buffer, at)
@@ -262,7 +273,7 @@ def image_ranges(path: str) -> list[list[tuple[int, int] | None]]:
     return groups
 
 
-class RSGPT4V(datasets.ArrowBasedBuilder):
+class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]  # `datasets` has no types
     """Reads a release: one config a task, one a source, `all` and `mini`, whichever the release has.
 
     Configs and splits come from the release's manifest, not from a list in here. Open it with `RSGPT4V.open`, which

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from rs_gpt4v_conversion.build import build
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.sample import draw_sample

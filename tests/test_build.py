@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import rs_gpt4v
 from PIL import Image
+
+import rs_gpt4v
 from rs_gpt4v_conversion import pool, shards
 from rs_gpt4v_conversion.build import build
 from rs_gpt4v_conversion.config import load_config
@@ -70,7 +71,10 @@ def test_every_row_is_right(release: Path, sample: Path) -> None:
             source = item.image.path.read_bytes()
             assert row["source_sha256"] == hashlib.sha256(source).hexdigest()
             assert row["image_sha256"] == hashlib.sha256(row["image"]["bytes"]).hexdigest()
-            kept, original = Image.open(io.BytesIO(row["image"]["bytes"])), Image.open(io.BytesIO(source))
+            kept, original = (
+                Image.open(io.BytesIO(row["image"]["bytes"])),
+                Image.open(io.BytesIO(source)),
+            )
             assert (row["width"], row["height"]) == kept.size
             assert np.array_equal(np.asarray(kept), np.asarray(original))
             if original.format == "JPEG":
@@ -178,7 +182,11 @@ def test_a_damaged_release_is_finished_again(small: Callable[..., Path], tmp_pat
 def test_a_disk_that_fills_up_loses_nothing(
     small: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toml, out, whole = small("rsicd", "ucm_captions"), tmp_path / "rs-gpt4v", tmp_path / "whole" / "rs-gpt4v"
+    toml, out, whole = (
+        small("rsicd", "ucm_captions"),
+        tmp_path / "rs-gpt4v",
+        tmp_path / "whole" / "rs-gpt4v",
+    )
     make(toml, whole)
     writes = 0
     real = pool.write_shard
@@ -209,7 +217,16 @@ def test_a_killed_build_is_finished_to_the_same_bytes(
     delay: float, sample: Path, release: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "rs-gpt4v"
-    command = [sys.executable, "-m", "rs_gpt4v_conversion", "build", str(sample / "sources.toml"), str(out), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "rs_gpt4v_conversion",
+        "build",
+        str(sample / "sources.toml"),
+        str(out),
+        "--workers",
+        "2",
+    ]
     root = Path(__file__).resolve().parents[1]
     paths = os.pathsep.join(map(str, (root, root / "conversion", root / "builder")))
     process = subprocess.Popen(
@@ -227,7 +244,16 @@ def test_an_interrupted_build_says_so_and_goes_on(sample: Path, release: Path, t
     out = tmp_path / "rs-gpt4v"
     root = Path(__file__).resolve().parents[1]
     paths = os.pathsep.join(map(str, (root, root / "conversion", root / "builder")))
-    command = [sys.executable, "-m", "rs_gpt4v_conversion", "build", str(sample / "sources.toml"), str(out), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "rs_gpt4v_conversion",
+        "build",
+        str(sample / "sources.toml"),
+        str(out),
+        "--workers",
+        "2",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
                                env=os.environ | {"PYTHONPATH": paths})  # fmt: skip
     while not (out / ".build" / "receipts").exists():

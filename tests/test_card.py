@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
+
 from rs_gpt4v_conversion.card import PLACEHOLDERS, CardFacts, card_text, make_card
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import ConversionError

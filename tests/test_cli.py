@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.sources import known_sources
 
@@ -25,7 +26,9 @@ def test_plan_prints_a_table_for_people_and_json_for_programs(sample: Path, caps
     assert {"source", "stage", "reason", "count"} == set(said["rejects"][0])
 
 
-def test_list_sources_needs_no_file_and_prints_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_sources_needs_no_file_and_prints_one_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["plan", "--list-sources"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(known_sources())
@@ -37,7 +40,9 @@ def test_list_sources_needs_no_file_and_prints_one_a_line(capsys: pytest.Capture
     assert [s["kind"] for s in json.loads(capsys.readouterr().out)] == list(known_sources())
 
 
-def test_check_says_ok_and_fails_with_the_file_that_is_broken(release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_ok_and_fails_with_the_file_that_is_broken(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     assert main(["check", str(release), "--json"]) == 0

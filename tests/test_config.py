@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import rs_gpt4v
 from datasets import Features, load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import rs_gpt4v
 from rs_gpt4v_conversion.shards import leaves, parquet_settings
 
 
@@ -38,13 +39,20 @@ def test_the_leaves_are_the_columns_that_parquet_has(tmp_path: Path) -> None:
     version=st.sampled_from(["1.0", "2.0"]),
 )
 def test_image_ranges_are_the_bytes_of_the_images(
-    images: list[bytes | None], group: int, page: int, version: str, tmp_path_factory: pytest.TempPathFactory
+    images: list[bytes | None],
+    group: int,
+    page: int,
+    version: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     path = tmp_path_factory.mktemp("ranges") / "x.parquet"
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     rows = [None if b is None else {"bytes": b, "path": "a.png"} for b in images]
     table = pa.table({"image": pa.array(rows, image)})
-    options = parquet_settings(table.schema) | {"write_batch_size": page, "data_page_version": version}
+    options = parquet_settings(table.schema) | {
+        "write_batch_size": page,
+        "data_page_version": version,
+    }
     pq.write_table(table, path, row_group_size=group, **options)
     content = path.read_bytes()
     found = [place for places in rs_gpt4v.image_ranges(str(path)) for place in places]
@@ -60,7 +68,14 @@ def test_image_ranges_refuse_a_compressed_column(tmp_path: Path) -> None:
         rs_gpt4v.image_ranges(str(tmp_path / "x.parquet"))
 
 
-CONFIGS = {"all": None, "captioning": "task", "vqa": "task", "grounding": "task", "rsicd": "source", "mini": None}
+CONFIGS = {
+    "all": None,
+    "captioning": "task",
+    "vqa": "task",
+    "grounding": "task",
+    "rsicd": "source",
+    "mini": None,
+}
 
 
 @pytest.mark.parametrize("config", CONFIGS)

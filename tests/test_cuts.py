@@ -4,6 +4,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rs_gpt4v_conversion.cuts import Sizes, cut
 from rs_gpt4v_conversion.naming import natural
 

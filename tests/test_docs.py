@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from rs_gpt4v_conversion.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,13 +39,14 @@ def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     pytest.importorskip("torch")
     from datasets import load_dataset
+
     from rs_gpt4v_builder import byte_tokenizer
 
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
     names = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
     if page.name != "README.md":
         names["ds"] = load_dataset("rs-gpt4v", "captioning", cache_dir=str(beside_a_release / "cache"))
-    exec(compile(code, str(page), "exec"), names)  # noqa: S102
+    exec(compile(code, str(page), "exec"), names)
     batch = names["batch"]
     assert batch["images"].shape[1:] == (3, 336, 336)
 

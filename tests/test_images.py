@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from rs_gpt4v_conversion.images import ImageFlaw, convert, load_image
 
 

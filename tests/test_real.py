@@ -7,10 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from shared import shared
+
 from rs_gpt4v_conversion.build import build, plan
 from rs_gpt4v_conversion.cli import SPLITS
 from rs_gpt4v_conversion.config import Config, load_config
-from shared import shared
 
 KINDS = ("rsicd", "ucm_captions", "sydney_captions", "rsitmd", "rsvqa_lr", "rsvqa_hr", "hit_uav")
 
@@ -32,13 +33,19 @@ def test_what_is_read_is_what_the_paper_counts(config: Config) -> None:
         assert (line.read_images, line.read_pairs) == (line.paper_images, line.paper_qa_pairs)
         test = found[source, "test"]
         if test.paper_images is not None:
-            assert (test.read_images, test.read_questions) == (test.paper_images, test.paper_qa_pairs)
+            assert (test.read_images, test.read_questions) == (
+                test.paper_images,
+                test.paper_qa_pairs,
+            )
     kept = {s: (found[s, "train"].images, found[s, "train"].qa_pairs) for s in KINDS[:4]}
     assert kept == {
         "rsicd": (8734, 17810), "ucm_captions": (1680, 7999), "sydney_captions": (497, 2294),
         "rsitmd": (4287, 20092),
     }  # fmt: skip
-    assert tally.reasons() == {("rsicd", "verify", "blank caption"): 4, ("rsitmd", "verify", "blank caption"): 4}
+    assert tally.reasons() == {
+        ("rsicd", "verify", "blank caption"): 4,
+        ("rsitmd", "verify", "blank caption"): 4,
+    }
     for line in lines:
         rejected = [r for r in tally.rejects if (r.source, r.split) == (line.source, line.split)]
         assert line.read_pairs == line.qa_pairs + len(rejected)

@@ -79,9 +79,7 @@ def test_summary_and_sources_toml_name_every_source(tmp_path):
     assert summary.images == dict.fromkeys(FOLDERS, 4)
     assert (config["version"], config["date"]) == ("0.1.0", "2026-01-01")
     assert {s["kind"]: s["root"] for s in config["source"]} == FOLDERS
-    assert sorted(p.name for p in summary.folder.iterdir()) == sorted(
-        [*FOLDERS.values(), "sources.toml"]
-    )
+    assert sorted(p.name for p in summary.folder.iterdir()) == sorted([*FOLDERS.values(), "sources.toml"])
 
 
 def test_same_arguments_give_the_same_bytes(smallest, tmp_path):
@@ -135,9 +133,7 @@ def test_nothing_overwrites_what_is_there(tmp_path):
         ({"seed": -1}, "seed is -1, expected"),
     ],
 )
-def test_arguments_out_of_range_are_refused_before_anything_is_written(
-    tmp_path, arguments, message
-):
+def test_arguments_out_of_range_are_refused_before_anything_is_written(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         draw_sample(tmp_path / "new", **arguments)
     assert not (tmp_path / "new").exists()
@@ -165,9 +161,7 @@ def test_caption_sources_have_karpathys_form(sample, source):
 
     assert content["dataset"] == dataset
     assert [r["imgid"] for r in records] == list(range(IMAGES))
-    assert {r["filename"] for r in records} == {
-        p.name for p in (sample / source / images).iterdir()
-    }
+    assert {r["filename"] for r in records} == {p.name for p in (sample / source / images).iterdir()}
     for record in records:
         assert len(record["sentences"]) == len(record["sentids"]) == CAPTIONS
         for sentence in record["sentences"]:
@@ -219,9 +213,7 @@ def test_rsicd_has_its_flaws(request, size):
     assert all(raw == raw.lower() and raw.endswith(" .") for raw in flat)
     assert "00017.jpg" in {r["filename"] for r in records}
     listed = [
-        line
-        for path in (folder / "RSICD" / "txtclasses_rsicd").iterdir()
-        for line in path.read_text().splitlines()
+        line for path in (folder / "RSICD" / "txtclasses_rsicd").iterdir() for line in path.read_text().splitlines()
     ]
     assert sorted(listed) == sorted(r["filename"] for r in records)
     with Image.open(folder / "RSICD" / "RSICD_images" / "00017.jpg") as image:
@@ -237,10 +229,7 @@ def test_ucm_has_its_flaws(request, size):
     assert all(r["filename"] == f"{r['imgid'] + 1}.tif" for r in records)
     assert any("" in s["tokens"] for s in sentences)
     words = [(t for t in s["tokens"] if t) for s in sentences]
-    assert any(
-        " ".join(tokens) != s["raw"].removesuffix(" .")
-        for tokens, s in zip(words, sentences, strict=True)
-    )
+    assert any(" ".join(tokens) != s["raw"].removesuffix(" .") for tokens, s in zip(words, sentences, strict=True))
     assert any(len({s["raw"] for s in r["sentences"]}) < CAPTIONS for r in records)
     text = (folder / "UCM_captions" / "dataset.json").read_text()
     assert text.startswith('{\n\t"images": [')
@@ -257,11 +246,7 @@ def test_sydney_has_one_image_whose_sentence_ids_disagree(request, size):
 
 def test_rsitmd_has_one_blank_image_only_where_there_are_enough(sample, smallest):
     def blank(folder):
-        return [
-            r["imgid"]
-            for r in captions(folder, "RSITMD")
-            if not any(s["raw"] for s in r["sentences"])
-        ]
+        return [r["imgid"] for r in captions(folder, "RSITMD") if not any(s["raw"] for s in r["sentences"])]
 
     assert blank(sample) == [2]
     assert blank(smallest) == []
@@ -360,13 +345,9 @@ def test_rsvqa_types_and_answers_are_those_of_each_set(sample):
 def test_questions_are_answered_from_what_was_drawn():
     house = Feature(kind="residential building", pixels=100.0)
     shop = Feature(kind="commercial building", pixels=50.0)
-    landscape = Landscape(
-        image=Image.new("RGB", (4, 4)), features=(house, house, shop), urban=False
-    )
+    landscape = Landscape(image=Image.new("RGB", (4, 4)), features=(house, house, shop), urban=False)
 
-    asked = ask(
-        landscape, ("presence", "count", "comp", "area"), 60, 2.0, chance(0, "questions", 0)
-    )
+    asked = ask(landscape, ("presence", "count", "comp", "area"), 60, 2.0, chance(0, "questions", 0))
 
     answers = {q.text: q.answer for q in asked}
     expected = {
@@ -388,9 +369,7 @@ def test_questions_are_answered_from_what_was_drawn():
     assert Counter(q.type for q in asked)["area"] == 4  # there are no more
 
 
-@pytest.mark.parametrize(
-    ("source", "size", "epsg"), [("RSVQA_LR", 256, 32631), ("RSVQA_HR", 512, 3857)]
-)
+@pytest.mark.parametrize(("source", "size", "epsg"), [("RSVQA_LR", 256, 32631), ("RSVQA_HR", 512, 3857)])
 def test_rsvqa_pictures_are_geotiffs(sample, source, size, epsg):
     for record in active(sample, source, "images"):
         path = sample / source / RSVQA[source][2] / f"{record['id']}.tif"
@@ -405,9 +384,7 @@ def test_rsvqa_pictures_are_geotiffs(sample, source, size, epsg):
         assert all(name.endswith("|") for name in names)
         assert "".join(names) == tags[34737]
         assert tags[33922][3:5] == (record["upperleft_map_x"], record["upperleft_map_y"])
-        assert tags[33550][:2] == (
-            (10, 10) if epsg == 32631 else pytest.approx((0.201, 0.201), 1e-2)
-        )
+        assert tags[33550][:2] == ((10, 10) if epsg == 32631 else pytest.approx((0.201, 0.201), 1e-2))
 
 
 def test_rsvqa_hr_has_twins_and_one_black_area(sample):
@@ -446,9 +423,7 @@ def test_hit_uav_has_its_own_keys_and_running_ids(request, size):
         for image in rotated["images"]:
             parts = [image[key] for key in ("scenario", "altitude", "perspective", "weather")]
             assert image["filename"].split("_")[:4] == parts
-        assert [i["filename"] for i in normal["images"]] == [
-            i["filename"] for i in rotated["images"]
-        ]
+        assert [i["filename"] for i in normal["images"]] == [i["filename"] for i in rotated["images"]]
         assert all(type(b["difficult"]) is bool for b in rotated["annotations"])
         images += [i["id"] for i in rotated["images"]]
         ids += [b["id"] for b in rotated["annotations"]]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import rs_gpt4v
 from rs_gpt4v_conversion.adapt import adapt
 from rs_gpt4v_conversion.errors import SourceError, UsageError
@@ -211,7 +212,9 @@ def test_rsvqa_flaws_are_counted(copy: Callable[[str], Path]) -> None:
     ]  # fmt: skip
 
 
-def test_rsvqa_says_which_split_is_not_there_and_refuses_half_of_one(copy: Callable[[str], Path]) -> None:
+def test_rsvqa_says_which_split_is_not_there_and_refuses_half_of_one(
+    copy: Callable[[str], Path],
+) -> None:
     root = copy("rsvqa_hr")
     for path in root.glob("USGS_split_test_phili_*"):
         path.unlink()

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rs_gpt4v_conversion.records import Object
 from rs_gpt4v_conversion.templates import CAPTION, GROUNDING, TEMPLATES, VQA, choose
 from rs_gpt4v_conversion.templates.boxes import bbox_text, parse_bboxes, reading_order

@@ -16,8 +16,8 @@ The modules, in the order in which they use each other:
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
     collate       rows -> a padded batch of tensors
 
-Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and `load_tokenizer` needs
-no torch.
+Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and
+`load_tokenizer` needs no torch.
 """
 
 from importlib import import_module

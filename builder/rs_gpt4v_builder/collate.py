@@ -1,8 +1,9 @@
 """Rows of a release -> one padded batch of tensors, as LLaVA-1.5 trains on them.
 
-The batch of `form="llava"` is that of `DataCollatorForSupervisedDataset` in haotian-liu/LLaVA (llava/train/train.py),
-except that the attention mask follows from lengths: the original's `ids != pad` also hides a literal `<unk>` in the
-middle of a text. That of `form="hf"` fits `LlavaForConditionalGeneration` of transformers.
+The batch of `form="llava"` is that of `DataCollatorForSupervisedDataset` in haotian-liu/LLaVA
+(llava/train/train.py), except that the attention mask follows from lengths: the original's `ids !=
+pad` also hides a literal `<unk>` in the middle of a text. That of `form="hf"` fits
+`LlavaForConditionalGeneration` of transformers.
 """
 
 import warnings
@@ -19,6 +20,8 @@ from .conversation import (
     IGNORE,
     IMAGE_ID,
     IMAGE_TAG,
+    MEND,
+    WELL_FORMED,
     Encoded,
     Encoder,
     Turn,
@@ -67,27 +70,30 @@ class Sample:
 class LlavaCollator:
     """Turns a list of rows into a batch; the `collate_fn` of a stock `DataLoader`. Can be pickled.
 
-    A row is a dict with `conversations` and, where there is an image, `image`: of a release (then `pairs` tells which
-    dialogues are independent), or a record of LLaVA's own files with the image opened.
+    A row is a dict with `conversations` and, where there is an image, `image`: of a release (then
+    `pairs` tells which dialogues are independent), or a record of LLaVA's own files with the image
+    opened.
 
     Args:
         tokenizer: What `load_tokenizer` gives.
-        form: `llava` puts -200 where the image goes; `hf` puts 576 ids 32000 there and names the images `pixel_values`.
+        form: `llava` puts -200 where the image goes; `hf` puts 576 ids 32000 there and names the
+            images `pixel_values`.
         template: `v1` (LLaVA-1.5's tuning) or `plain` (its projector's pre-training).
         max_length: Most tokens of a sample, the image's 576 features among them.
-        legacy: Whether the tokenizer behaves as `LlamaTokenizer(legacy=True)`; Vicuna 1.5 has False.
-        strict: Whether a malformed sample is treated as the original code does (which learns nothing of most of them,
-            see `masked`); else it is a `RowError`.
+        legacy: Whether the tokenizer behaves as `LlamaTokenizer(legacy=True)`; Vicuna 1.5 has
+            False.
+        strict: Whether a malformed sample is treated as the original code does (which learns
+            nothing of most of them, see `masked`); else it is a `RowError`.
         pixels: `float32` normalises, `uint8` leaves 0..255 to those who normalise on the device.
         aspect: `pad` to a square with the mean colour (LLaVA-1.5), or `crop`.
-        pairs: `fit` takes whole dialogues of a row in order while they fit, never two with a question in common (so one
-            caption of an image); a single dialogue that is too long is cut. `one` takes one dialogue, another one each
-            `epoch`.
+        pairs: `fit` takes whole dialogues of a row in order while they fit, never two with a
+            question in common (so one caption of an image); a single dialogue that is too long is
+            cut. `one` takes one dialogue, another one each `epoch`.
         packing: None; nothing else is available yet.
 
     Attributes:
-        epoch: Number of the epoch, which you set; 0 at first. Only `pairs="one"` looks at it. The workers of a
-            `DataLoader` have copies of the collator: set it before they start.
+        epoch: Number of the epoch, which you set; 0 at first. Only `pairs="one"` looks at it. The
+            workers of a `DataLoader` have copies of the collator: set it before they start.
         left_out: Pairs of question and answer that `pairs="fit"` left out so far, in this process.
         masked: Rows that `strict=True` masked whole so far, in this process.
         cut: Rows that were cut at `max_length` so far, in this process.
@@ -115,7 +121,8 @@ class LlavaCollator:
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
         if packing is not None:
-            raise OptionError(f"packing={packing!r} is not available yet: use None, the only one known")
+            raise OptionError(f"packing={packing!r} is not available yet: None is the only one
+            known")
         if max_length < 1:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.tokenizer, self.template = tokenizer, find_template(template)
@@ -136,10 +143,11 @@ class LlavaCollator:
             input_ids: (B, L) int64, padded on the right with `<unk>` (`hf`: 32001).
             labels: (B, L) int64, -100 where nothing is learnt.
             attention_mask: (B, L) int64, 1 on each row's own tokens.
-            images: (B, 3, 336, 336) float32 normalised, or uint8. A row without image has zeros, as in the original:
-                the model takes one image a row, whether or not the text has a place for it.
-            pixel_values: The same in the form `hf`, but only of rows with a place for their image (that model counts
-                the places), and absent where no row has one.
+            images: (B, 3, 336, 336) float32 normalised, or uint8. A row without image has zeros, as
+                in the original: the model takes one image a row, whether or not the text has a
+                place for it.
+            pixel_values: The same in the form `hf`, but only of rows with a place for their image
+                (that model counts the places), and absent where no row has one.
 
         Raises:
             RowError: A row cannot be trained on; the message names it.
@@ -168,8 +176,9 @@ class LlavaCollator:
     ) -> tuple[Ids, Ids]:
         """Encode one conversation, all turns as one dialogue, without padding, as the original code does.
 
-        It is more lenient than a batch is: what the original trains on passes, even an empty answer in the middle,
-        whose question then runs into the next one. As in the original a sample with an image is not cut here.
+        It is more lenient than a batch is: what the original trains on passes, even an empty answer
+        in the middle, whose question then runs into the next one. As in the original a sample with
+        an image is not cut here.
 
         Args:
             conversations: Turns in LLaVA's form, dicts of `from` and `value`.
@@ -179,7 +188,8 @@ class LlavaCollator:
             input_ids and labels, (L,) int64 each.
 
         Raises:
-            RowError: The conversation is malformed so that the original learns nothing of it, and `strict` is False.
+            RowError: The conversation is malformed so that the original learns nothing of it, and
+            `strict` is False.
         """
         turns = prepare_turns(
             parse_turns(conversations, row=""), self.template, has_image=has_image, row=""
@@ -210,8 +220,7 @@ class LlavaCollator:
                 row_name(row),
                 f"a null image, and `{IMAGE_TAG}` in the text",
                 "the image's bytes",
-                "the release holds no bytes for it (its source may not be redistributed): fill `image` in from your "
-                f"own copy of the source, where it is called {row.get('source_id') or 'as `source_id` says'}",
+                images.FILL_IN,
             )
         if not self.strict:  # the original takes the tag for plain text
             expected = "the column `image`"
@@ -228,7 +237,8 @@ class LlavaCollator:
             turns, encoded = self._begin(text, text.dialogues[number], has_image, name)
         else:
             turns, encoded = self._fit(text, has_image, name)
-        # strict: only the original's own counting over the whole sample tells what becomes of a malformed one
+        # strict: only the original's own counting over the whole sample tells what becomes of a
+        # malformed one
         return self._encode(turns, has_image, name) if self._fault(turns) else encoded
 
     def _fit(self, text: RowText, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:
@@ -265,12 +275,11 @@ class LlavaCollator:
             return ready
         fault = self._fault(ready)
         if fault:
-            expected = "questions and answers in turn, none empty"
-            raise RowError.of(name, fault, expected, "mend or remove it, or use strict=True")
+            raise RowError.of(name, fault, WELL_FORMED, MEND)
         places = sum(turn.value.count(IMAGE_TAG) for turn in ready) if has_image else 0
         if places > 1:
             found = f"{places} places for its one image"
-            expected = f"one `{IMAGE_TAG}`, since the model would take the next row's image for the second"
+            expected = f"one `{IMAGE_TAG}`, as the model takes the next row's image for the second"
             raise RowError.of(name, found, expected, "remove the others")
         return ready
 
@@ -295,8 +304,7 @@ class LlavaCollator:
             max_length=self.max_length,
         )
         if masked and not self.strict:
-            expected = "questions and answers in turn, none empty"
-            raise RowError.of(row, fault, expected, "mend or remove it, or use strict=True")
+            raise RowError.of(row, fault, WELL_FORMED, MEND)
         self.masked += masked
         return encoded
 
@@ -318,9 +326,9 @@ class LlavaCollator:
     def _check_sample(self, input_ids: Ids, labels: Ids, name: str) -> None:
         """Refuse a sample of which nothing would be learnt, or whose image was cut in two."""
         places = int((input_ids == HF_IMAGE_ID).sum()) if self.form == "hf" else 0
-        if places % FEATURES:
-            do = "raise max_length, or leave the row out"
-            raise RowError.of(name, f"only {places} places", f"{FEATURES} for its image", do)
+        if places not in (0, FEATURES):
+            found, expected = f"{places} tokens for an image", f"{FEATURES} of them"
+            raise RowError.of(name, found, expected, "raise max_length, or leave the row out")
         # the model puts in the features of the image, and then cuts once more
         usable = max(0, self.max_length - self._features_to_come(input_ids))
         if not self.strict and (labels[:usable] == IGNORE).all():
@@ -354,7 +362,8 @@ class LlavaCollator:
         if count and not self._warned:
             self._warned = True
             warnings.warn(
-                f"pairs='fit' left out {count} question-answer pairs of a row that holds more than one sequence does; "
-                'Stream(pairs="each") shows all of them. Said once, counted in `left_out`',
+                f"pairs='fit' left out {count} question-answer pairs of a row that holds more than "
+                'one sequence does; Stream(pairs="each") shows all of them. This is said once; '
+                "`left_out` goes on counting",
                 stacklevel=4,
             )

@@ -1,10 +1,11 @@
 """Turns of a conversation -> ids, and the spans of them that are learnt, in one pass.
 
-The prompts and the ids are those of LLaVA's training code (haotian-liu/LLaVA at c121f04: llava/conversation.py,
-`preprocess_multimodal`, `preprocess_v1`, `preprocess_plain` in llava/train/train.py, `tokenizer_image_token` in
-llava/mm_utils.py). The original finds the answers by tokenizing every round again and counting; here the text is cut
-where an answer begins and ends, and the parts are tokenized once. Both cuts are safe: one is before a space, and no
-piece of LLaMA's vocabulary has a space behind another character; the other is at `</s>`.
+The prompts and the ids are those of LLaVA's training code (haotian-liu/LLaVA at c121f04:
+llava/conversation.py, `preprocess_multimodal`, `preprocess_v1`, `preprocess_plain` in
+llava/train/train.py, `tokenizer_image_token` in llava/mm_utils.py). The original finds the answers
+by tokenizing every round again and counting; here the text is cut where an answer begins and ends,
+and the parts are tokenized once. Both cuts are safe: one is before a space, and no piece of LLaMA's
+vocabulary has a space behind another character; the other is at `</s>`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,8 +55,8 @@ class Template:
     Attributes:
         name: What users call it.
         head: Text at the very beginning. What follows it begins with a space.
-        render: Turns to the segments behind the head. The flag tells whether they follow the head; else they go on
-            behind another dialogue's last `</s>`.
+        render: Turns to the segments behind the head. The flag tells whether they follow the head;
+            else they go on behind another dialogue's last `</s>`.
         single: Whether a conversation is exactly one question and its answer, with an image.
     """
 
@@ -97,7 +98,8 @@ class Encoder:
     Args:
         template: The prompt's form.
         tokenizer: LLaMA's tokenizer.
-        legacy: Whether text behind a special token gets a dummy prefix (`legacy=True` of transformers).
+        legacy: Whether text behind a special token gets a dummy prefix (`legacy=True` of
+            transformers).
     """
 
     def __init__(self, template: Template, tokenizer: LlamaTokenizer, *, legacy: bool) -> None:
@@ -110,9 +112,11 @@ class Encoder:
 
         Args:
             turns: The turns, human and gpt alternating.
-            has_image: Whether `<image>` in the text is the place of the image; else it is text like any other.
-            first: Whether `<s>` and the template's head go before them. The encodings of several dialogues, all but
-                the first without it, add up to the encoding of all their turns, where each ends with an answer.
+            has_image: Whether `<image>` in the text is the place of the image; else it is text like
+            any other. first: Whether `<s>` and the template's head go before them. The encodings of
+            several dialogues, all but
+                the first without it, add up to the encoding of all their turns, where each ends
+                with an answer.
         """
         ids = list(self._head) if first else []
         spans = []
@@ -132,7 +136,8 @@ class Encoder:
     def _put(self, ids: list[int], text: str, prefix: bool, has_image: bool) -> bool:
         """Append the ids of a text; return whether text behind it gets the dummy prefix.
 
-        What follows an image tag is a chunk of its own, hence `▁`, newline (29871, 13) behind the image.
+        What follows an image tag is a chunk of its own, hence `▁`, newline (29871, 13) behind the
+        image.
         """
         for number, chunk in enumerate(text.split(IMAGE_TAG) if has_image else [text]):
             if number:
@@ -198,7 +203,8 @@ def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list
     """Read turns from LLaVA's form, dicts of `from` and `value`.
 
     Raises:
-        RowError: A speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's id for the message.
+        RowError: A speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's
+            id for the message.
     """
     turns = []
     for number, message in enumerate(conversations, 1):
@@ -221,7 +227,8 @@ def prepare_turns(
     Args:
         turns: The turns as they stand in the row.
         template: The template they will be encoded with.
-        has_image: Whether the row has an image. Then the image tags of a turn become one at its head.
+        has_image: Whether the row has an image. Then the image tags of a turn become one at its
+            head.
         row: The row's id for messages.
 
     Returns:
@@ -251,6 +258,10 @@ def tag_first(text: str) -> str:
     if IMAGE_TAG not in text:
         return text
     return f"{IMAGE_TAG}\n{text.replace(IMAGE_TAG, '').strip()}".strip()
+
+
+WELL_FORMED = "questions and answers in turn, none empty and none with the prompt's own marks"
+MEND = "mend or remove it, or use strict=True to learn nothing of it as the original does"
 
 
 def first_fault(turns: Sequence[Turn]) -> str:

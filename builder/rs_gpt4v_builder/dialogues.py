@@ -1,8 +1,8 @@
 """The independent dialogues of a row, and which of them one sample takes.
 
-A row of a release is one image and one task. Its pairs of question and answer carry a number each (`pairs[].dialogue`):
-pairs of one number depend on each other in their order, those of different numbers are independent. Nothing here
-needs a tokenizer or torch.
+A row of a release is one image and one task. Its pairs of question and answer carry a number each
+(`pairs[].dialogue`): pairs of one number depend on each other in their order, those of different
+numbers are independent. Nothing here needs a tokenizer or torch.
 """
 
 import hashlib
@@ -36,8 +36,9 @@ class RowText:
 
     Attributes:
         dialogues: Its independent dialogues, at least one, in the order of their first pairs.
-        tagged: Whether the image's tag was taken out of them, since any of them may come to be the first of a sample;
-            `join` puts it in again. False in a row without `pairs`, whose turns are left as they are.
+        tagged: Whether the image's tag was taken out of them, since any of them may come to be the
+            first of a sample; `join` puts it in again. False in a row without `pairs`, whose turns
+            are left as they are.
     """
 
     dialogues: tuple[Dialogue, ...]
@@ -63,7 +64,8 @@ def read_text(row: Mapping[str, Any]) -> RowText:
     A row without `pairs` (LLaVA's own records) is one dialogue.
 
     Raises:
-        RowError: There is no conversation, a turn is not what it should be, or the pairs do not match the turns.
+        RowError: There is no conversation, a turn is not what it should be, or the pairs do not
+            match the turns.
     """
     name, messages, pairs = row_name(row), row.get("conversations"), row.get("pairs")
     if not _is_list(messages) or not messages:
@@ -90,8 +92,8 @@ def has_tag(turns: Sequence[Turn]) -> bool:
 def one_of(row: str, epoch: int, count: int) -> int:
     """Choose one of a row's dialogues for an epoch.
 
-    The first is chosen by a hash of the row's id, so that it depends on nothing else, and every epoch moves on by one:
-    after `count` epochs each was chosen once.
+    The first is chosen by a hash of the row's id, so that it depends on nothing else, and every
+    epoch moves on by one: after `count` epochs each was chosen once.
 
     Args:
         row: The row's id.

@@ -5,9 +5,9 @@
     ├── OptionError      an argument has a value that is not known
     └── RowError         one row cannot be trained on as it is
 
-Each says in one sentence what was found, what was expected and what to do. All of them can be made from that sentence
-alone: a `DataLoader` makes a worker's exception anew in the main process in just that way, and would turn any other
-kind into a `RuntimeError`.
+Each says in one sentence what was found, what was expected and what to do. All of them can be made
+from that sentence alone: a `DataLoader` makes a worker's exception anew in the main process in just
+that way, and would turn any other kind into a `RuntimeError`.
 """
 
 from collections.abc import Iterable

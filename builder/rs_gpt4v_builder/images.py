@@ -1,11 +1,12 @@
 """An image in any form -> pixels as CLIP ViT-L/14-336 wants them.
 
-The same steps as in LLaVA-1.5 (`expand2square` in llava/mm_utils.py, then `CLIPImageProcessor` of transformers):
-RGB, a square with the mean colour at the sides, 336 x 336 by PIL's bicubic filter, value/255, minus mean, by standard
-deviation. What normalising makes of a value depends on nothing but the value and its channel, so it is read from a
-table of 3 x 256, which gives the same bits.
+The same steps as in LLaVA-1.5 (`expand2square` in llava/mm_utils.py, then `CLIPImageProcessor` of
+transformers): RGB, a square with the mean colour at the sides, 336 x 336 by PIL's bicubic filter,
+value/255, minus mean, by standard deviation. What normalising makes of a value depends on nothing
+but the value and its channel, so it is read from a table of 3 x 256, which gives the same bits.
 
-An EXIF orientation is ignored, as in the original: boxes are on raw pixels. (A release holds no rotated image.)
+An EXIF orientation is ignored, as in the original: boxes are on raw pixels. (A release holds no
+rotated image.)
 """
 
 import io
@@ -31,9 +32,17 @@ BACKGROUND = (122, 116, 104)
 
 ASPECTS = ("pad", "crop")
 
-Pixels = npt.NDArray[np.uint8]
+FILL_IN = (
+    "the release holds no bytes for it, because its source may not be redistributed: "
+    "fill `image` in from your own copy of the source, where `source_id` is its name"
+)
+"""What to do about a null image."""
 
-_DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # PIL's ways to refuse a file
+Pixels = npt.NDArray[np.uint8]
+Normalised = npt.NDArray[np.float32]
+
+# PIL's ways to refuse a file
+_DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
@@ -41,8 +50,8 @@ def preprocess(image: Any, *, aspect: str = "pad", row: str = "") -> Pixels:
     """Make the pixels of one image.
 
     Args:
-        image: A dict of `bytes` and `path` (an `Image(decode=False)` column), the bytes of a file, or a PIL image (what
-            `datasets` gives by default).
+        image: A dict of `bytes` and `path` (an `Image(decode=False)` column), the bytes of a file,
+            or a PIL image (what `datasets` gives by default).
         aspect: `pad` fills the shorter sides up to a square, `crop` cuts the longer ones.
         row: The row's id for messages.
 
@@ -74,9 +83,10 @@ def preprocess(image: Any, *, aspect: str = "pad", row: str = "") -> Pixels:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image to RGB, 8 bits a channel.
 
-    One band (SAR, infrared) becomes three equal ones; transparency is dropped. Of 16 bits the upper eight are taken:
-    PIL's own conversion of one 16-bit band would saturate all above 255 to white, while it takes the upper eight of a
-    16-bit colour image. Mode `I` is how older releases of PIL open a 16-bit PNG.
+    One band (SAR, infrared) becomes three equal ones; transparency is dropped. Of 16 bits the upper
+    eight are taken: PIL's own conversion of one 16-bit band would saturate all above 255 to white,
+    while it takes the upper eight of a 16-bit colour image. Mode `I` is how older releases of PIL
+    open a 16-bit PNG.
 
     Raises:
         ValueError: The mode has no range that could be mapped to 0..255 (`F`).
@@ -87,11 +97,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floats, of which nobody knows the range")
     if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        image = image.convert("RGBA")  # the same colours as by the direct way, but without PIL's warning
+        # the same colours as by the direct way, but without PIL's warning
+        image = image.convert("RGBA")
     return image.convert("RGB")
 
 
-def normalise(pixels: Pixels, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+def normalise(pixels: Pixels, out: Normalised | None = None) -> Normalised:
     """Normalise pixels as CLIP's image processor does, to the bit.
 
     Args:
@@ -109,11 +120,12 @@ def normalise(pixels: Pixels, out: npt.NDArray[np.float32] | None = None) -> npt
     return out
 
 
-def _table() -> npt.NDArray[np.float32]:
+def _table() -> Normalised:
     """(3, 256) float32: the normalised value of each channel and level, rounded where the processor rounds."""
     unit = (np.arange(256) * (1 / 255)).astype(np.float32)
-    mean, std = np.float32(MEAN)[:, None], np.float32(STD)[:, None]
-    table: npt.NDArray[np.float32] = (unit - mean) / std
+    mean = np.array(MEAN, np.float32)[:, None]
+    std = np.array(STD, np.float32)[:, None]
+    table: Normalised = (unit - mean) / std
     return table
 
 
@@ -134,7 +146,7 @@ def _open(image: Any, row: str) -> Image.Image:
         row,
         "a null image" if image is None else f"an image of type {type(image).__name__}",
         "a dict of bytes and path, bytes, or a PIL image",
-        "the release may not hold bytes of this source: fill `image` in from your own copy of it",
+        FILL_IN,
     )
 
 

@@ -1,9 +1,10 @@
 """Which malformed samples the original code masks whole, found by its own way of counting.
 
-LLaVA's `preprocess_v1` looks for the answers by lengths: it cuts the prompt at `</s>` into rounds, tokenizes each, and
-each one's question, and adds the lengths up. Where the sum is not the number of ids that are not padding, and less than
-the model's maximum, it prints a warning and learns nothing of the sample. For a well-formed conversation the sum is
-right and the result is what `conversation.py` finds in one pass, so only the others have to be counted like this.
+LLaVA's `preprocess_v1` looks for the answers by lengths: it cuts the prompt at `</s>` into rounds,
+tokenizes each, and each one's question, and adds the lengths up. Where the sum is not the number of
+ids that are not padding, and less than the model's maximum, it prints a warning and learns nothing
+of the sample. For a well-formed conversation the sum is right and the result is what
+`conversation.py` finds in one pass, so only the others have to be counted like this.
 """
 
 from .conversation import IMAGE_TAG, V1_ANSWER, Encoded, Encoder
@@ -35,7 +36,8 @@ def original_spans(
         question = _length(encoder, parts[0] + V1_ANSWER, has_image) - 2
         length = _length(encoder, text, has_image)  # its own <s> stands in for the </s>
         if number and not encoder.legacy:
-            # alone the round begins with a dummy prefix, behind </s> it does not: ▁US ER against USER
+            # alone the round begins with a dummy prefix, behind </s> it does not: ▁US ER against
+            # USER
             question, length = question - 1, length - 1
         spans.append((position + question, position + length))
         position += length

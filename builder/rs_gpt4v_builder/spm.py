@@ -1,12 +1,13 @@
 """Reads a sentencepiece model file without sentencepiece.
 
-The file is one protobuf message, `ModelProto` of google/sentencepiece (src/sentencepiece_model.proto). The fields that
-are read here, by their numbers:
+The file is one protobuf message, `ModelProto` of google/sentencepiece
+(src/sentencepiece_model.proto). The fields that are read here, by their numbers:
 
     ModelProto      1 pieces (repeated SentencePiece) · 2 trainer_spec · 3 normalizer_spec
     SentencePiece   1 piece (string) · 2 score (float) · 3 type (enum, 1 where absent)
     TrainerSpec     3 model_type (enum: 1 unigram, where absent; 2 BPE; 3 word; 4 char)
-    NormalizerSpec  2 precompiled_charsmap (bytes) · 4 remove_extra_whitespaces (bool, true where absent)
+    NormalizerSpec  2 precompiled_charsmap (bytes) · 4 remove_extra_whitespaces (bool, true where
+    absent)
 """
 
 import struct
@@ -19,7 +20,8 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 UNIGRAM, BPE = 1, 2
 """Values of `TrainerSpec.ModelType`."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4 (groups) are not used any more
+# wire types; 3 and 4 (groups) are not used any more
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZE = {_FIXED64: 8, _FIXED32: 4}
 
 

@@ -1,10 +1,11 @@
 """LLaMA's tokenizer, on the `tokenizers` library alone.
 
-LLaVA trains with the slow `LlamaTokenizer` of transformers 4.3x, which is sentencepiece plus rules of its own about the
-dummy prefix `▁`. Here the sentencepiece model becomes a BPE of `tokenizers` (merges ranked by the score of the piece
-that they make, bytes for what has no piece) and the prefix is put in by hand, which gives the same ids. Neither
-sentencepiece nor transformers is used: the conversion in transformers 5 ranks the pieces of several spaces first,
-although their score is the lowest, and forgets the prefix before a text that begins with a space.
+LLaVA trains with the slow `LlamaTokenizer` of transformers 4.3x, which is sentencepiece plus rules
+of its own about the dummy prefix `▁`. Here the sentencepiece model becomes a BPE of `tokenizers`
+(merges ranked by the score of the piece that they make, bytes for what has no piece) and the prefix
+is put in by hand, which gives the same ids. Neither sentencepiece nor transformers is used: the
+conversion in transformers 5 ranks the pieces of several spaces first, although their score is the
+lowest, and forgets the prefix before a text that begins with a space.
 """
 
 import json
@@ -29,7 +30,8 @@ SPECIALS = (UNK, BOS, EOS)
 _BEFORE_TEXT = re.compile(r"(<unk>|<s>|</s>)(?=.)(?!<unk>|<s>|</s>)", re.DOTALL)
 _LFS_POINTER = b"version https://git-lfs"
 _EXPECTED = (
-    "expected LLaMA's sentencepiece `tokenizer.model`, a `tokenizer.json` made from it, or a folder with either"
+    "expected LLaMA's sentencepiece `tokenizer.model`, a `tokenizer.json` made from it, "
+    "or a folder with either"
 )
 
 
@@ -64,9 +66,10 @@ class LlamaTokenizer:
 
         Args:
             text: Any text; special tokens in it become their ids.
-            prefix: Whether the text begins a chunk, which gets the dummy prefix `▁`, except where the text is empty
-                or begins with a special token.
-            legacy: Whether text behind a special token gets the prefix, too (`legacy=True` of transformers).
+            prefix: Whether the text begins a chunk, which gets the dummy prefix `▁`, except where
+                the text is empty or begins with a special token.
+            legacy: Whether text behind a special token gets the prefix, too (`legacy=True` of
+            transformers).
 
         Returns:
             The ids, none for an empty text.
@@ -85,8 +88,8 @@ class LlamaTokenizer:
     ) -> list[list[int]]:
         """Encode several texts; see `encode`.
 
-        One after the other on purpose: the library's own batch call starts a pool of threads, which contends with the
-        workers of a data loader and must not exist in a process that forks.
+        One after the other on purpose: the library's own batch call starts a pool of threads, which
+        contends with the workers of a data loader and must not exist in a process that forks.
         """
         return [self.encode(text, prefix=prefix, legacy=legacy) for text in texts]
 
@@ -110,12 +113,13 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
     """Load LLaMA's tokenizer.
 
     Args:
-        path: A sentencepiece `tokenizer.model`, a `tokenizer.json` of the `tokenizers` library, or a folder of a LLaMA
-            or Vicuna checkpoint that holds either (the former is taken where there are both). Of a `tokenizer.json`
-            only the vocabulary and the merges of its section `model` are taken: its normalizer, its pre-tokenizer and
-            its post-processor treat prefixes otherwise than the original code, and its added tokens (`<pad>`,
-            `<image>`) are plain text to it. Merges that make runs of spaces are ranked last, as their scores say, where
-            a converter has put all of them first.
+        path: A sentencepiece `tokenizer.model`, a `tokenizer.json` of the `tokenizers` library, or
+            a folder of a LLaMA or Vicuna checkpoint that holds either (the former is taken where
+            there are both). Of a `tokenizer.json` only the vocabulary and the merges of its section
+            `model` are taken: its normalizer, its pre-tokenizer and its post-processor treat
+            prefixes otherwise than the original code, and its added tokens (`<pad>`, `<image>`) are
+            plain text to it. Merges that make runs of spaces are ranked last, as their scores say,
+            where a converter has put all of them first.
 
     Raises:
         TokenizerError: Nothing is there, or it is not the tokenizer of LLaMA 1 or 2.
@@ -128,7 +132,8 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
             f"{file} cannot be read ({error.strerror or error}): {_EXPECTED}"
         ) from error
     if data.startswith(_LFS_POINTER):
-        raise TokenizerError(f"{file} is a Git LFS pointer, not the file itself: run `git lfs pull`")
+        found = "is a Git LFS pointer, not the file itself"
+        raise TokenizerError(f"{file} {found}: run `git lfs pull`")
     try:
         parts = _from_json(data) if data.lstrip()[:1] == b"{" else _from_spm(data)
         return _build(*parts)
@@ -139,10 +144,11 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
 def byte_tokenizer() -> LlamaTokenizer:
     """Make a stand-in for LLaMA's tokenizer that needs no file: `<unk>`, `<s>`, `</s>`, the 256 bytes and `▁`.
 
-    For demos and smoke tests where LLaMA's `tokenizer.model` (which is under Meta's licence and is not part of this
-    project) is not at hand. Special tokens, spaces and the rules about prefixes are the same as LLaMA's, and so is
-    everything that follows from them: which tokens are learnt, where the image stands. But a text has several times as
-    many tokens, and the ids mean nothing to a trained model.
+    For demos and smoke tests where LLaMA's `tokenizer.model` (which is under Meta's licence and is
+    not part of this project) is not at hand. Special tokens, spaces and the rules about prefixes
+    are the same as LLaMA's, and so is everything that follows from them: which tokens are learnt,
+    where the image stands. But a text has several times as many tokens, and the ids mean nothing to
+    a trained model.
     """
     pieces = [*SPECIALS, *(f"<0x{byte:02X}>" for byte in range(256)), SPACE]
     return _build({piece: number for number, piece in enumerate(pieces)}, [])
@@ -153,7 +159,8 @@ def _find(path: Path) -> Path:
         for name in ("tokenizer.model", "tokenizer.json"):
             if (path / name).is_file():
                 return path / name
-        raise TokenizerError(f"{path} holds neither tokenizer.model nor tokenizer.json: {_EXPECTED}")
+        found = "holds neither tokenizer.model nor tokenizer.json"
+        raise TokenizerError(f"{path} {found}: {_EXPECTED}")
     if not path.exists():
         raise TokenizerError(f"{path} does not exist: {_EXPECTED}")
     return path
@@ -162,9 +169,9 @@ def _find(path: Path) -> Path:
 def _from_spm(data: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Vocabulary and merges of a sentencepiece model.
 
-    A merge of sentencepiece is any pair of neighbours that together make a piece, the one of the highest score first.
-    In a list of merges these are all ways to cut a piece in two, ranked by the piece's score; ties (the pieces of
-    several spaces all have -1e9) by the ids of the two halves.
+    A merge of sentencepiece is any pair of neighbours that together make a piece, the one of the
+    highest score first. In a list of merges these are all ways to cut a piece in two, ranked by the
+    piece's score; ties (the pieces of several spaces all have -1e9) by the ids of the two halves.
 
     Raises:
         ValueError: The model is not a BPE such as LLaMA's.
@@ -220,8 +227,9 @@ def _merge(entry: Any) -> tuple[str, str]:
 def _spaces_last(merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Rank merges that make runs of spaces last where all of them stand first.
 
-    They do so in a `tokenizer.json` written by transformers 5. Training a BPE on text full of spaces may put one or two
-    such merges first, but never all the way to the longest run, so three and more are a safe sign.
+    They do so in a `tokenizer.json` written by transformers 5. Training a BPE on text full of
+    spaces may put one or two such merges first, but never all the way to the longest run, so three
+    and more are a safe sign.
     """
     count = sum(_is_spaces(merge) for merge in merges)
     if count < 3 or not all(_is_spaces(merge) for merge in merges[:count]):
@@ -244,12 +252,11 @@ def _build(vocab: dict[str, int], merges: list[tuple[str, str]]) -> LlamaTokeniz
         raise ValueError(f"its vocabulary of {len(vocab)} pieces lacks {', '.join(missing)}")
     inner = next((piece for piece in vocab if SPACE in piece.lstrip(SPACE)), None)
     if inner is not None:
-        # conversation.py cuts text at spaces and encodes the parts apart; a piece that goes across forbids that
+        # conversation.py cuts text at spaces and encodes the parts apart; a piece that goes across
+        # forbids that
         raise ValueError(f"its piece {inner!r} has a space after another character")
     bpe = Tokenizer(
-        models.BPE(
-            vocab=vocab, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=True
-        )
+        models.BPE(vocab=vocab, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=True)
     )
     bpe.normalizer = normalizers.Replace(" ", SPACE)
     bpe.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in SPECIALS])

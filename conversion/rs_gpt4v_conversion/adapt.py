@@ -112,9 +112,7 @@ def _grounding(fact: Grounding, annotation: Annotation, record: str) -> Pair:
     width, height = annotation.image.width, annotation.image.height
     if width is None or height is None:
         raise ValueError(f"{record}: boxes need the size of their image")
-    chosen = reading_order(
-        (i, o) for i, o in enumerate(annotation.objects) if _asked(o, fact.category)
-    )
+    chosen = reading_order((i, o) for i, o in enumerate(annotation.objects) if _asked(o, fact.category))
     boxes = [annotation.objects[i].bbox for i in chosen]
     answer = ", ".join(bbox_text(box, width, height) for box in boxes if box is not None)
     return Pair(

@@ -106,8 +106,7 @@ def _whole(config: Config, out: Path, tally: Tally) -> Built | None:
         for (task, source, split), count in sorted(tally.counts.items())
     ]
     was = [
-        (c["task"], c["source"], c["split"], c["read_pairs"], c["missing_pairs"])
-        for c in manifest.get("counts", [])
+        (c["task"], c["source"], c["split"], c["read_pairs"], c["missing_pairs"]) for c in manifest.get("counts", [])
     ]
     if (manifest["date"], manifest.get("inputs"), was) != (config.date, tally.inputs, read):
         return None
@@ -180,14 +179,9 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     remove_stale(out, {s.path for s in written})
     data = [s for s in written if s.path.startswith("data/")]
     write_index(out, [s.path for s in data], rs_gpt4v.image_ranges)
-    entries = [
-        ShardEntry(path=s.path, rows=s.rows, qa_pairs=s.qa_pairs, bytes=s.bytes, sha256=s.sha256)
-        for s in data
-    ]
+    entries = [ShardEntry(path=s.path, rows=s.rows, qa_pairs=s.qa_pairs, bytes=s.bytes, sha256=s.sha256) for s in data]
     # the images were decoded and hashed a moment ago, when they were written
-    gates = run_gates(
-        ReleaseFolder(out, shards=entries), images=False, known_overlap=known_overlap(config)
-    )
+    gates = run_gates(ReleaseFolder(out, shards=entries), images=False, known_overlap=known_overlap(config))
     write_bytes(out / "quality.json", dump(as_json(gates)))
     write_bytes(out / "rejects.jsonl", _rejects(tally))
     lines = composition(tally, config.sources, rs_gpt4v.SPLITS)
@@ -217,6 +211,9 @@ def _rejects(tally: Tally) -> bytes:
 def _changelog(config: Config, lines: list[Line]) -> str:
     rows = sum(x.images for x in lines)
     pairs = sum(x.qa_pairs for x in lines)
-    text = [f"# Changelog\n\n## {config.version} - {config.date}\n", f"{rows:,} rows, {pairs:,} pairs.\n"]
+    text = [
+        f"# Changelog\n\n## {config.version} - {config.date}\n",
+        f"{rows:,} rows, {pairs:,} pairs.\n",
+    ]
     text.extend(f"- {x.task}, {x.source}, {x.split}: {x.images:,} rows, {x.qa_pairs:,} pairs" for x in lines)
     return "\n".join(text) + "\n"

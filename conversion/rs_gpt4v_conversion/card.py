@@ -8,7 +8,7 @@ config, because `datasets` caches a local folder by its card and would otherwise
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,13 +141,23 @@ def _size_category(count: int) -> str:
     return steps[min(max(len(str(count)) - 3, 0), len(steps) - 1)]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _composition(facts: CardFacts) -> str:
-    head = ("task", "source", "split", "images read", "pairs read", "images kept", "pairs kept", "paper: images", "paper: QA")
+    head = (
+        "task",
+        "source",
+        "split",
+        "images read",
+        "pairs read",
+        "images kept",
+        "pairs kept",
+        "paper: images",
+        "paper: QA",
+    )
     rows = []
     for x in facts.lines:
         caption_test = x.task == "captioning" and x.split != "train" and x.paper_qa_pairs is not None
@@ -174,7 +184,16 @@ def _sources(facts: CardFacts) -> str:
     for spec in facts.config.sources:
         s = spec.source
         passed_on = "yes" if s.redistribute else "no: research use with your own copy"
-        rows.append((f"[{s.title}]({s.homepage})", spec.name, s.modality, ", ".join(s.tasks), s.license, passed_on))
+        rows.append(
+            (
+                f"[{s.title}]({s.homepage})",
+                spec.name,
+                s.modality,
+                ", ".join(s.tasks),
+                s.license,
+                passed_on,
+            )
+        )
     return _table(("source", "config", "modality", "tasks", "licence", "images may be passed on"), rows)
 
 

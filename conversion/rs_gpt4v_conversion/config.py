@@ -64,9 +64,7 @@ def load_config(path: Path) -> Config:
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(
-                f"{path}: two sources are called {name!r}; give one of them another `name`"
-            )
+            raise UsageError(f"{path}: two sources are called {name!r}; give one of them another `name`")
     return Config(path=path, version=version, date=_date(table, path), sources=specs)
 
 
@@ -74,9 +72,7 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
-        raise UsageError(
-            f"{path}: no such file; `rs-gpt4v sample DIR` draws an example with one"
-        ) from None
+        raise UsageError(f"{path}: no such file; `rs-gpt4v sample DIR` draws an example with one") from None
     except (IsADirectoryError, PermissionError) as error:
         raise UsageError(f"{path}: {error.strerror}, expected a TOML file") from None
     except UnicodeDecodeError as error:
@@ -104,9 +100,7 @@ def _spec(entry: Any, path: Path, number: int) -> SourceSpec:
         )
     root = path.parent / _string(entry, "root", where)
     if not root.is_dir():
-        raise UsageError(
-            f"{where}: root {root} is no folder; it is taken relative to {path.parent.resolve()}"
-        )
+        raise UsageError(f"{where}: root {root} is no folder; it is taken relative to {path.parent.resolve()}")
     return SourceSpec(
         name=name,
         source=source,
@@ -117,9 +111,7 @@ def _spec(entry: Any, path: Path, number: int) -> SourceSpec:
     )
 
 
-def _options(
-    entry: dict[str, Any], source: Source, root: Path, base: Path, where: str
-) -> dict[str, str]:
+def _options(entry: dict[str, Any], source: Source, root: Path, base: Path, where: str) -> dict[str, str]:
     options = {}
     for option in source.options:
         if option.name not in entry:

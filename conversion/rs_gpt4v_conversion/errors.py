@@ -30,9 +30,7 @@ class SourceError(UsageError):
         do: What the user can do about it.
     """
 
-    def __init__(
-        self, path: Path, found: str, expected: str, *, record: str = "", do: str = ""
-    ) -> None:
+    def __init__(self, path: Path, found: str, expected: str, *, record: str = "", do: str = "") -> None:
         where = f"{path}, {record}" if record else f"{path}"
         super().__init__(f"{where}: found {found}, expected {expected}{'; ' + do if do else ''}")
         self.path, self.found, self.expected, self.record = path, found, expected, record

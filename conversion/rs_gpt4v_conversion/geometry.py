@@ -21,9 +21,7 @@ def corners(cx: float, cy: float, w: float, h: float, angle: float) -> Obb:
     """
     c, s = math.cos(angle), math.sin(angle)
     sides = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
-    (ax, ay), (bx, by), (dx, dy), (ex, ey) = (
-        (cx + x * c - y * s, cy + x * s + y * c) for x, y in sides
-    )
+    (ax, ay), (bx, by), (dx, dy), (ex, ey) = ((cx + x * c - y * s, cy + x * s + y * c) for x, y in sides)
     return (ax, ay, bx, by, dx, dy, ex, ey)
 
 

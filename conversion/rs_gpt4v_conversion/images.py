@@ -23,6 +23,7 @@ from PIL import (  # the plugins register their formats
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
 )
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
@@ -93,7 +94,7 @@ def convert(source: bytes) -> ReleaseImage:
             data, suffix, size = _open(source)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise ImageFlaw("decompression bomb", str(error)) from None
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise ImageFlaw("not an image", f"{len(source)} bytes, {source[:8]!r}") from None
         except DECODE_ERRORS as error:
             reason = "image is truncated" if "truncated" in str(error) else "image does not decode"
@@ -112,7 +113,10 @@ def convert(source: bytes) -> ReleaseImage:
 def _open(source: bytes) -> tuple[bytes, str, tuple[int, int]]:
     image = Image.open(io.BytesIO(source), formats=FORMATS)
     size = image.size
-    if image.format in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind it, as cameras write it
+    if image.format in (
+        "JPEG",
+        "MPO",
+    ):  # MPO: a JPEG with further pictures behind it, as cameras write it
         if image.mode not in ("L", "RGB"):
             raise ImageFlaw("JPEG is neither grey nor RGB", image.mode)
         decode(image)
@@ -123,7 +127,11 @@ def _open(source: bytes) -> tuple[bytes, str, tuple[int, int]]:
     decode(image)
     if image.format == "PNG":
         return _upright(source, image, _strip_png), ".png", size
-    return _png(image), ".png", image.size  # Pillow turns a TIFF by its orientation tag: its size is the decoded one
+    return (
+        _png(image),
+        ".png",
+        image.size,
+    )  # Pillow turns a TIFF by its orientation tag: its size is the decoded one
 
 
 def decode(image: Image.Image) -> None:

@@ -22,7 +22,10 @@ SCHEMA = pa.schema(
         ("image_offset", pa.int64()),  # bytes from the file's start; null where the image is null
         ("image_length", pa.int64()),
         ("pairs", pa.int32()),
-        ("words", pa.list_(pa.int32())),  # of question and answer, one count a pair, without the image tag
+        (
+            "words",
+            pa.list_(pa.int32()),
+        ),  # of question and answer, one count a pair, without the image tag
     ]
 )
 
@@ -34,9 +37,7 @@ def write_index(folder: Path, shards: Iterable[str], ranges: Ranges) -> None:
     """Write index.parquet for the shards of data/, in the order given."""
     with (
         completed(folder / "index.parquet") as temporary,
-        pq.ParquetWriter(
-            temporary, SCHEMA, compression="zstd", write_page_index=True
-        ) as writer,
+        pq.ParquetWriter(temporary, SCHEMA, compression="zstd", write_page_index=True) as writer,
     ):
         for shard in shards:
             writer.write_table(_shard_index(folder, shard, ranges))

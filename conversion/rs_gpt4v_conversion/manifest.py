@@ -16,9 +16,7 @@ from rs_gpt4v_conversion.shards import Shard
 NAME = "manifest.json"
 
 
-def make_manifest(
-    folder: Path, config: Config, shards: list[Shard], tally: Tally, contract: str
-) -> dict[str, Any]:
+def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tally, contract: str) -> dict[str, Any]:
     """Describe a finished folder.
 
     Args:
@@ -36,7 +34,13 @@ def make_manifest(
         "date": config.date,
         "contract": contract,
         "shards": [
-            {"path": s.path, "rows": s.rows, "qa_pairs": s.qa_pairs, "bytes": s.bytes, "sha256": s.sha256}
+            {
+                "path": s.path,
+                "rows": s.rows,
+                "qa_pairs": s.qa_pairs,
+                "bytes": s.bytes,
+                "sha256": s.sha256,
+            }
             for s in data
         ],
         "files": {
@@ -90,13 +94,14 @@ def stages(tally: Tally) -> dict[str, list[dict[str, Any]]]:
         lines: list[dict[str, Any]] = []
         for stage in ("read", "verify", "image"):
             reasons = {reason: n for (at, reason), n in sorted(rejects.items()) if at == stage}
-            line = {"stage": stage, "read": left, "rejected": sum(reasons.values()), "reasons": reasons}
+            rejected = sum(reasons.values())
+            missing = sum(c.missing_pairs for c in counts) if stage == "image" else 0
+            line: dict[str, Any] = {"stage": stage, "read": left, "rejected": rejected, "reasons": reasons}
             if stage == "read":
                 line["merged"] = sum(c.merged for c in counts)
             if stage == "image":
-                line["missing"] = sum(c.missing_pairs for c in counts)
-                left -= line["missing"]
-            left -= line["rejected"]
+                line["missing"] = missing
+            left -= rejected + missing
             lines.append({**line, "kept": left})
         found[source] = lines
     return found

@@ -51,8 +51,7 @@ def _check_version(out: Path, work: Path, config: Config) -> None:
     lock_only = work.is_dir() and {p.name for p in out.iterdir()} == {WORK}
     if not state.exists() and not lock_only:
         raise UsageError(
-            f"{out}: holds files and is no release, expected a new or empty folder, or one of version "
-            f"{config.version}"
+            f"{out}: holds files and is no release, expected a new or empty folder, or one of version {config.version}"
         )
     if not state.exists():
         return

@@ -69,7 +69,18 @@ def as_json(lines: list[Line], tally: Tally) -> dict[str, object]:
 
 def as_text(lines: list[Line], tally: Tally) -> str:
     """The table for people, with rejects and notes below it."""
-    head = ("task", "source", "split", "images", "pairs", "merged", "kept img", "kept QA", "paper img", "paper QA")
+    head = (
+        "task",
+        "source",
+        "split",
+        "images",
+        "pairs",
+        "merged",
+        "kept img",
+        "kept QA",
+        "paper img",
+        "paper QA",
+    )
     body = [
         (
             x.task, x.source, x.split, f"{x.read_images:,}", f"{x.read_pairs:,}", f"{x.merged:,}",
@@ -83,7 +94,11 @@ def as_text(lines: list[Line], tally: Tally) -> str:
         "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
         for r in (head, *body)
     ]
-    text = [*rows, "", "images and pairs are as read, after merging exact repeats; kept ones are without rejects."]
+    text = [
+        *rows,
+        "",
+        "images and pairs are as read, after merging exact repeats; kept ones are without rejects.",
+    ]
     if any(_by_question(x) for x in lines):
         text.append("* the paper counts an image's captions in a test split as one question: there "
                     "the number of questions is what agrees.")  # fmt: skip

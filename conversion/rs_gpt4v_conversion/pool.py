@@ -16,7 +16,11 @@ from rs_gpt4v_conversion.shards import Shard, ShardPlan, write_shard
 
 
 def write_shards(
-    plans: list[ShardPlan], folder: Path, receipts: Path, workers: int, on_shard: Callable[[int], None]
+    plans: list[ShardPlan],
+    folder: Path,
+    receipts: Path,
+    workers: int,
+    on_shard: Callable[[int], None],
 ) -> list[Shard]:
     """Write the planned shards, except those that an earlier run finished.
 
@@ -60,9 +64,7 @@ def _here(plans: list[ShardPlan], folder: Path, receipts: Path) -> Iterator[tupl
         yield plan, write_and_sign(plan, folder, receipts)
 
 
-def _apart(
-    plans: list[ShardPlan], folder: Path, receipts: Path, workers: int
-) -> Iterator[tuple[ShardPlan, Shard]]:
+def _apart(plans: list[ShardPlan], folder: Path, receipts: Path, workers: int) -> Iterator[tuple[ShardPlan, Shard]]:
     # spawn: a forked child inherits pyarrow's threads in mid-air. Never multiprocessing.Pool: it waits for ever for a
     # worker that was killed.
     if not plans:

@@ -57,7 +57,7 @@ def plan_shards(spool: Spool, schema: pa.Schema) -> list[ShardPlan]:
     plans = []
     mini: dict[str, list[Spooled]] = defaultdict(list)
     parts = list(spool.ordered())
-    parts_of_task = defaultdict(int)
+    parts_of_task: dict[str, int] = defaultdict(int)
     for (task, _, _), _ in parts:
         parts_of_task[task] += 1
     for (task, source, split), rows in parts:

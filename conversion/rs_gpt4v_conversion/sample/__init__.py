@@ -68,10 +68,7 @@ def draw_sample(folder: Path, *, images: int = 12, seed: int = 0) -> SampleSumma
         ValueError: Too few images, or a negative seed.
     """
     if images < LEAST_IMAGES:
-        raise ValueError(
-            f"images is {images}, expected at least {LEAST_IMAGES}: "
-            "every split of every source needs one"
-        )
+        raise ValueError(f"images is {images}, expected at least {LEAST_IMAGES}: every split of every source needs one")
     if seed < 0:
         raise ValueError(f"seed is {seed}, expected a number from 0")
     _require_empty(folder)
@@ -80,9 +77,7 @@ def draw_sample(folder: Path, *, images: int = 12, seed: int = 0) -> SampleSumma
         write(folder / root, images, seed)
     sources_toml = folder / "sources.toml"
     sources_toml.write_bytes(_sources_toml().encode())
-    return SampleSummary(
-        folder=folder, sources_toml=sources_toml, images=dict.fromkeys(SOURCES, images)
-    )
+    return SampleSummary(folder=folder, sources_toml=sources_toml, images=dict.fromkeys(SOURCES, images))
 
 
 def _require_empty(folder: Path) -> None:

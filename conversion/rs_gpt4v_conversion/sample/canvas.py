@@ -71,9 +71,7 @@ class Canvas:
 
     def arc(self, x: float, y: float, radius: float, width: float, fill: Colour) -> None:
         """Draw a circle as a line."""
-        (left, top), (right, bottom) = self._pixels(
-            [(x - radius, y - radius), (x + radius, y + radius)]
-        )
+        (left, top), (right, bottom) = self._pixels([(x - radius, y - radius), (x + radius, y + radius)])
         pixels = max(1, round(width * self.scale))
         self.pen.ellipse((left, top, right, bottom), None, fill, pixels)
 
@@ -125,9 +123,7 @@ def rectangle(x: float, y: float, w: float, h: float, turn: float = 0.0) -> list
     return placed([(-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2)], x, y, turn)
 
 
-def placed(
-    points: Sequence[Point], x: float, y: float, turn: float, scale: float = 1.0
-) -> list[Point]:
+def placed(points: Sequence[Point], x: float, y: float, turn: float, scale: float = 1.0) -> list[Point]:
     """Points of a small drawing around (0, 0), scaled, turned clockwise and moved to a place."""
     c, s = math.cos(turn) * scale, math.sin(turn) * scale
     return [(x + px * c - py * s, y + px * s + py * c) for px, py in points]

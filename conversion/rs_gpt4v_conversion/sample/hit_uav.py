@@ -89,9 +89,7 @@ def write_hit_uav(root: Path, images: int, seed: int) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 frame.image.save(path, quality=90)
                 document.images.append(document.image(number, name, frame))
-                document.boxes.extend(
-                    document.box(box_id + i, number, box) for i, box in enumerate(frame.boxes)
-                )
+                document.boxes.extend(document.box(box_id + i, number, box) for i, box in enumerate(frame.boxes))
             box_id += len(frame.boxes)
         write_json(root / "normal_json" / "annotations" / f"{split}.json", normal.content())
         write_json(root / "rotate_json" / "annotations" / f"{split}.json", rotated.content())
@@ -217,9 +215,7 @@ def _boxes(rng: np.random.Generator, course: float, scale: float) -> tuple[Box, 
     return tuple(boxes)
 
 
-def _free_place(
-    rng: np.random.Generator, category: int, course: float, scale: float, taken: list[Box]
-) -> Box | None:
+def _free_place(rng: np.random.Generator, category: int, course: float, scale: float, taken: list[Box]) -> Box | None:
     w, h = (round(side * scale * float(rng.uniform(0.9, 1.1)), 4) for side in SIDES[category])
     on_road = category in (CAR, OTHER_VEHICLE)
     for _ in range(60):

@@ -141,9 +141,7 @@ def write_rsitmd(root: Path, images: int, seed: int) -> None:
     write_json(root / "dataset_RSITMD.json", {"images": records, "dataset": "rsitmd"})
 
 
-def _picture(
-    source: str, size: int, number: int, seed: int, themes: tuple[str, ...] = tuple(THEMES)
-) -> _Picture:
+def _picture(source: str, size: int, number: int, seed: int, themes: tuple[str, ...] = tuple(THEMES)) -> _Picture:
     """Draw an image; the themes follow each other from a start that the seed decides."""
     start = int(chance(seed, f"{source} themes", 0).integers(len(themes)))
     theme = themes[(start + number) % len(themes)]
@@ -165,9 +163,7 @@ def _sentids(number: int) -> list[int]:
     return list(range(number * CAPTIONS, (number + 1) * CAPTIONS))
 
 
-def _tabbed_record(
-    number: int, split: str, sentences: list[dict[str, Any]], sentids: list[int]
-) -> dict[str, Any]:
+def _tabbed_record(number: int, split: str, sentences: list[dict[str, Any]], sentids: list[int]) -> dict[str, Any]:
     """A record of the two older files, which name an image by its position plus one."""
     return {
         "sentids": sentids, "imgid": number, "sentences": sentences, "split": split,

@@ -91,9 +91,7 @@ def _patchwork(canvas: Canvas) -> None:
     canvas.image.paste(Image.fromarray(pixels).resize(canvas.image.size, Image.Resampling.BILINEAR))
 
 
-def _apart(
-    canvas: Canvas, taken: list[_Circle], count: int, least: float, most: float
-) -> list[_Circle]:
+def _apart(canvas: Canvas, taken: list[_Circle], count: int, least: float, most: float) -> list[_Circle]:
     """Up to so many circles in the picture, none near one that is taken; they are taken then."""
     found: list[_Circle] = []
     for _ in range(60):
@@ -143,9 +141,7 @@ def _built_up(canvas: Canvas, town: _Circle) -> None:
     canvas.polygon(things.blob(canvas, town.x, town.y, town.radius * 1.06), (112, 108, 98))
 
 
-def _houses(
-    canvas: Canvas, town: _Circle, roads: list[tuple[Point, Point]], pixel: float
-) -> list[Feature]:
+def _houses(canvas: Canvas, town: _Circle, roads: list[tuple[Point, Point]], pixel: float) -> list[Feature]:
     """Buildings on a grid that is out of line, none on a road."""
     rng = canvas.rng
     features = []
@@ -210,9 +206,7 @@ def block(rng: np.random.Generator, *, no_data: bool = False) -> Landscape:
     return Landscape(image=image, features=tuple(features), urban=urban)
 
 
-def _lot(
-    canvas: Canvas, lot: tuple[float, float, float, float], below: bool, pixel: float
-) -> list[Feature]:
+def _lot(canvas: Canvas, lot: tuple[float, float, float, float], below: bool, pixel: float) -> list[Feature]:
     """One lot beside the road: a house with a garden, a shop with its yard, or trees."""
     rng = canvas.rng
     left, top, right, bottom = lot

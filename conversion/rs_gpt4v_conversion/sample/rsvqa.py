@@ -77,8 +77,7 @@ def _write(dataset: _Set, root: Path, images: int, seed: int) -> None:
     for split in dataset.shares:
         for part in PARTS:
             content = [
-                record if theirs == split else {"id": record["id"], "active": False}
-                for theirs, record in records[part]
+                record if theirs == split else {"id": record["id"], "active": False} for theirs, record in records[part]
             ]
             write_json(root / f"{dataset.prefix}_split_{split}_{part}.json", {part: content})
 
@@ -103,9 +102,7 @@ def _answer_record(number: int, question: Question) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _image_record(
-    dataset: _Set, number: int, place: Georeference, questions: list[int]
-) -> dict[str, Any]:
+def _image_record(dataset: _Set, number: int, place: Georeference, questions: list[int]) -> dict[str, Any]:
     return {
         "id": number, "date_added": _time(number),
         "original_name": f"{dataset.name}_sample_{number:05d}.tif", "sensor": dataset.sensor,

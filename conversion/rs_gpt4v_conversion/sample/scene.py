@@ -226,10 +226,7 @@ def _forest(canvas: Canvas) -> dict[str, str]:
     else:
         colour, width = ((168, 154, 126), 5.0) if kind == "path" else (WATER, 11.0)
         phase, lean = float(rng.uniform(0, 6)), float(rng.uniform(-50, 50))
-        course = [
-            (float(t), 128 + lean * (t - 128) / 128 + 22 * math.sin(t / 34 + phase))
-            for t in range(-8, 270, 4)
-        ]
+        course = [(float(t), 128 + lean * (t - 128) / 128 + 22 * math.sin(t / 34 + phase)) for t in range(-8, 270, 4)]
         canvas.line([(x + 2, y + 2) for x, y in course], width + 2, SHADOW)
         canvas.line(course, width, colour)
     return {"feature": f"a {kind}"}
@@ -239,10 +236,7 @@ def _bridge(canvas: Canvas) -> dict[str, str]:
     rng = canvas.rng
     colour, name = _sea(canvas)
     phase = float(rng.uniform(0, 6))
-    banks = [
-        [(float(t), middle + 8 * math.sin(t / 46 + phase)) for t in range(-8, 268, 6)]
-        for middle in (76, 182)
-    ]
+    banks = [[(float(t), middle + 8 * math.sin(t / 46 + phase)) for t in range(-8, 268, 6)] for middle in (76, 182)]
     canvas.polygon([*banks[0], *reversed(banks[1])], colour)
     for bank in banks:
         canvas.line(bank, 5, (168, 156, 128))

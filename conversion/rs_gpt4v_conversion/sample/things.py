@@ -52,22 +52,16 @@ def tree(canvas: Canvas, x: float, y: float, radius: float) -> None:
     canvas.disc(x - radius * 0.25, y - radius * 0.25, radius * 0.55, bright)
 
 
-def house(
-    canvas: Canvas, x: float, y: float, w: float, h: float, turn: float, roof: Colour
-) -> None:
+def house(canvas: Canvas, x: float, y: float, w: float, h: float, turn: float, roof: Colour) -> None:
     """A gabled roof with its ridge along the width."""
     height = min(w, h) * 0.28
     canvas.polygon(moved(rectangle(x, y, w, h, turn), height, height), SHADOW)
     canvas.rectangle(x, y, w, h, turn, roof)
     dark = tuple(int(c * SHADED) for c in roof)
-    canvas.polygon(
-        placed([(-w / 2, 0), (w / 2, 0), (w / 2, h / 2), (-w / 2, h / 2)], x, y, turn), dark
-    )
+    canvas.polygon(placed([(-w / 2, 0), (w / 2, 0), (w / 2, h / 2), (-w / 2, h / 2)], x, y, turn), dark)
 
 
-def flat_building(
-    canvas: Canvas, x: float, y: float, w: float, h: float, turn: float, roof: Colour
-) -> None:
+def flat_building(canvas: Canvas, x: float, y: float, w: float, h: float, turn: float, roof: Colour) -> None:
     """A flat roof with a parapet and ventilation on it."""
     canvas.polygon(moved(rectangle(x, y, w, h, turn), 5, 5), SHADOW)
     canvas.rectangle(x, y, w, h, turn, tuple(int(c * SHADED) for c in roof))
@@ -120,9 +114,7 @@ def tank(canvas: Canvas, x: float, y: float, radius: float) -> None:
     canvas.line([(x, y), (x + radius * 0.9, y)], radius * 0.07, (150, 150, 150))
 
 
-def tennis_court(
-    canvas: Canvas, x: float, y: float, turn: float, length: float, colour: Colour
-) -> None:
+def tennis_court(canvas: Canvas, x: float, y: float, turn: float, length: float, colour: Colour) -> None:
     """A court with its lines and net, the long side along the width."""
     width = length * 0.56
     canvas.rectangle(x, y, length, width, turn, (98, 128, 92))

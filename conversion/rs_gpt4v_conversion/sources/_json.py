@@ -42,9 +42,7 @@ def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]
     """
     if key not in value:
         keys = ", ".join(sorted(value)[:6]) or "none"
-        raise SourceError(
-            path, f"the keys {keys}", f"a list {key!r}", do="is it another dataset's file?"
-        )
+        raise SourceError(path, f"the keys {keys}", f"a list {key!r}", do="is it another dataset's file?")
     if not isinstance(value[key], list):
         raise SourceError(path, describe(value[key]), "a list", record=key)
     for i, item in enumerate(value[key]):
@@ -54,9 +52,7 @@ def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]
     return found
 
 
-def typed(
-    record: dict[str, Any], key: str, kind: type | tuple[type, ...], path: Path, where: str
-) -> Any:
+def typed(record: dict[str, Any], key: str, kind: type | tuple[type, ...], path: Path, where: str) -> Any:
     """The value under `key`, of one of the stated types (a bool is no number).
 
     Raises:
@@ -72,7 +68,11 @@ def typed(
 
 
 _NAMES: dict[type, str] = {
-    str: "a string", int: "an integer", float: "a number", list: "a list", dict: "an object",
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
     bool: "true or false",
 }
 

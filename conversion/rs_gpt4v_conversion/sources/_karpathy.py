@@ -20,9 +20,7 @@ from rs_gpt4v_conversion.sources._source import Option
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
-ANNOTATIONS = Option(
-    name="annotations", help="the JSON file, where it is not in its usual place", path=True
-)
+ANNOTATIONS = Option(name="annotations", help="the JSON file, where it is not in its usual place", path=True)
 
 DATASETS = {"rsicd", "ucm", "sydney", "rsitmd"}
 """What files of this form say of themselves under `dataset`, in lower case."""

@@ -21,7 +21,13 @@ from rs_gpt4v_conversion.sources._json import describe, load_object, records, ty
 
 
 def read_rsvqa(
-    folder: Folder, *, prefix: str, splits: dict[str, str], types: tuple[str, ...], images: Path, image_path: str
+    folder: Folder,
+    *,
+    prefix: str,
+    splits: dict[str, str],
+    types: tuple[str, ...],
+    images: Path,
+    image_path: str,
 ) -> Iterator[Annotation | Flaw | Note]:
     """Read all splits that are in the folder.
 
@@ -63,7 +69,13 @@ class _Split:
     """One split: questions joined with their answers, grouped by image."""
 
     def __init__(
-        self, folder: Folder, split: str, paths: list[Path], types: tuple[str, ...], images: Path, image_path: str
+        self,
+        folder: Folder,
+        split: str,
+        paths: list[Path],
+        types: tuple[str, ...],
+        images: Path,
+        image_path: str,
     ) -> None:
         self.folder = folder
         self.split, self.types, self.images, self.image_path = split, types, images, image_path

@@ -70,9 +70,7 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
         raise SourceError(folder.root, "none of them", "rotate_json/annotations/{train,val,test}.json")
 
 
-def _read_split(
-    folder: Folder, path: Path, split: str, images: Path
-) -> Iterator[Annotation | Flaw | Note]:
+def _read_split(folder: Folder, path: Path, split: str, images: Path) -> Iterator[Annotation | Flaw | Note]:
     content = load_object(folder, path)
     if "annotation" in content and "annotations" not in content:
         raise SourceError(path, "the file of the upright boxes", "rotate_json's file of this name")
@@ -107,7 +105,11 @@ def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:
 
 
 def _objects(
-    boxes: list[tuple[str, dict[str, Any]]], names: dict[int, str], width: int, height: int, path: Path
+    boxes: list[tuple[str, dict[str, Any]]],
+    names: dict[int, str],
+    width: int,
+    height: int,
+    path: Path,
 ) -> tuple[tuple[Object, ...], list[Note]]:
     objects, notes = [], []
     for where, box in boxes:

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rs_gpt4v_conversion.records import Annotation, Flaw
-from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS, read_captions
 from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS, read_captions
 from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source
 
 

@@ -52,8 +52,7 @@ GROUNDING = (
     ),
     Template(
         id="ground-category-b/1",
-        text="Where are all the objects of the class {category}? Answer with bounding boxes "
-        "[x1, y1, x2, y2].",
+        text="Where are all the objects of the class {category}? Answer with bounding boxes [x1, y1, x2, y2].",
         origin="ours",
     ),
     Template(
