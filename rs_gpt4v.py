@@ -243,7 +243,7 @@ def image_ranges(path: str) -> list[list[tuple[int, int] | None]]:
         path: A shard of a release.
 
     Returns:
-        For each row group, for each of its rows, (offset, length) in bytes of the file, or None where the image is null.
+        For each row group, for each row: (offset, length) in bytes of the file, or None where the image is null.
 
     Raises:
         ValueError: The image column is compressed or not PLAIN, or the file is not Parquet.

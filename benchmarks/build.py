@@ -94,7 +94,8 @@ if __name__ == "__main__":
     images = json.loads((Path(root) / "dataset_rsicd.json").read_text())["images"]
     names = [(i["filename"], i["sentences"]) for i in images]
     schema, settings, size = bytes.fromhex(schema), json.loads(settings), 1250
-    jobs = [(p, names[p : p + size], str(Path(root) / "RSICD_images"), out, schema, settings) for p in range(0, len(names), size)]
+    folder = str(Path(root) / "RSICD_images")
+    jobs = [(p, names[p : p + size], folder, out, schema, settings) for p in range(0, len(names), size)]
     with ProcessPoolExecutor(int(workers), multiprocessing.get_context("spawn")) as pool:
         list(pool.map(write, jobs))
 """
@@ -157,8 +158,8 @@ def main() -> None:
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             found[name].append(measure(command))
-    print(f"{options.images:,} images, {options.workers} workers, {os.cpu_count()} cores, Python {sys.version.split()[0]}, "
-          f"{multiprocessing.get_context('spawn').get_start_method()}, median of {options.rounds}")  # fmt: skip
+    print(f"{options.images:,} images, {options.workers} workers, {os.cpu_count()} cores, ", end="")
+    print(f"Python {sys.version.split()[0]}, median of {options.rounds}")
     for name, runs in found.items():
         cpu, wall, pss = (statistics.median(r[i] for r in runs) for i in range(3))
         print(f"{name:6} CPU {cpu:6.1f} s  wall {wall:6.1f} s  peak PSS {pss:5.0f} MB")

@@ -254,7 +254,7 @@ def test_an_interrupted_build_says_so_and_goes_on(sample: Path, release: Path, t
         "--workers",
         "2",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True,
                                env=os.environ | {"PYTHONPATH": paths})  # fmt: skip
     while not (out / ".build" / "receipts").exists():
         time.sleep(0.02)
@@ -320,7 +320,7 @@ def test_images_that_are_no_images_are_rejects_with_reasons(sample: Path, tmp_pa
 def test_too_many_rejects_stop_the_build(sample: Path, tmp_path: Path) -> None:
     toml, _ = broken_rsicd(sample, tmp_path)
     toml.write_text(toml.read_text().replace("0.9", "0.1"))
-    with pytest.raises(GateError, match="rsicd: .* pairs rejected, more than the limit of 10%"):
+    with pytest.raises(GateError, match=r"rsicd: .* pairs rejected, more than the limit of 10%"):
         make(toml, tmp_path / "rs-gpt4v")
 
 
@@ -332,7 +332,7 @@ def test_missing_images_are_an_error_or_are_counted(sample: Path, tmp_path: Path
         path.unlink()
     toml = tmp_path / "s.toml"
     toml.write_text('version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "rsicd"\nroot = "RSICD"\n')
-    with pytest.raises(UsageError, match="rsicd: 3 images are not there, for example .*--missing-images skip"):
+    with pytest.raises(UsageError, match=r"rsicd: 3 images are not there, for example .*--missing-images skip"):
         make(toml, tmp_path / "rs-gpt4v")
     built = make(toml, tmp_path / "rs-gpt4v", skip=True)
     assert sum(line.missing_images for line in built.lines) == 3

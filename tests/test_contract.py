@@ -57,7 +57,7 @@ def test_image_ranges_are_the_bytes_of_the_images(
     content = path.read_bytes()
     found = [place for places in rs_gpt4v.image_ranges(str(path)) for place in places]
     assert [p and content[p[0] : p[0] + p[1]] for p in found] == images
-    assert [len(g) for g in rs_gpt4v.image_ranges(str(path))][0] == min(group, len(images))
+    assert len(rs_gpt4v.image_ranges(str(path))[0]) == min(group, len(images))
 
 
 def test_image_ranges_refuse_a_compressed_column(tmp_path: Path) -> None:

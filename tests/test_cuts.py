@@ -27,7 +27,7 @@ def test_a_row_more_or_less_changes_its_neighbourhood_only() -> None:
     before = {tuple(p) for p in cut(((i, n, i) for i, n in rows), SIZES)}
     shares = []
     for at in (0, 1000, 2000, 3999):
-        changed = rows[:at] + [(f"new_{at}", 10)] + rows[at + 1 :]
+        changed = [*rows[:at], (f"new_{at}", 10), *rows[at + 1 :]]
         after = {tuple(p) for p in cut(((i, n, i) for i, n in changed), SIZES)}
         shares.append(len(after - before))
     assert max(shares) < 12  # of about 400 pieces

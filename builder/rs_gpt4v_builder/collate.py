@@ -121,8 +121,7 @@ class LlavaCollator:
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
         if packing is not None:
-            raise OptionError(f"packing={packing!r} is not available yet: None is the only one
-            known")
+            raise OptionError(f"packing={packing!r} is not available yet: known is only None")
         if max_length < 1:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.tokenizer, self.template = tokenizer, find_template(template)
@@ -167,14 +166,10 @@ class LlavaCollator:
             labels[number, :length] = sample.labels
             mask[number, :length] = 1
         batch = {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
-        return {
-            name: torch.from_numpy(array) for name, array in (batch | self._images(samples)).items()
-        }
+        return {name: torch.from_numpy(array) for name, array in (batch | self._images(samples)).items()}
 
-    def encode(
-        self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True
-    ) -> tuple[Ids, Ids]:
-        """Encode one conversation, all turns as one dialogue, without padding, as the original code does.
+    def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
+        """Encode one conversation as the original code does, without padding.
 
         It is more lenient than a batch is: what the original trains on passes, even an empty answer
         in the middle, whose question then runs into the next one. As in the original a sample with
@@ -191,9 +186,7 @@ class LlavaCollator:
             RowError: The conversation is malformed so that the original learns nothing of it, and
             `strict` is False.
         """
-        turns = prepare_turns(
-            parse_turns(conversations, row=""), self.template, has_image=has_image, row=""
-        )
+        turns = prepare_turns(parse_turns(conversations, row=""), self.template, has_image=has_image, row="")
         return self._arrays(self._encode(turns, has_image, row=""))
 
     def _sample(self, row: Mapping[str, Any]) -> Sample:
@@ -261,15 +254,13 @@ class LlavaCollator:
         self._count_left_out(sum(dialogue.pairs for dialogue in text.dialogues) - taken)
         return turns, encoded
 
-    def _begin(
-        self, text: RowText, dialogue: Dialogue, has_image: bool, name: str
-    ) -> tuple[list[Turn], Encoded]:
+    def _begin(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:
         """Encode the first dialogue of a sample."""
         turns = self._ready(text.join(dialogue, first=True), has_image, name)
         return turns, self._encoder.encode(turns, has_image=has_image)
 
     def _ready(self, turns: list[Turn], has_image: bool, name: str) -> list[Turn]:
-        """Rewrite the turns of a dialogue; refuse it if it is malformed and this is not the strict mode."""
+        """Rewrite the turns of a dialogue; refuse a malformed one outside the strict mode."""
         ready = prepare_turns(turns, self.template, has_image=has_image, row=name)
         if self.strict:
             return ready

@@ -163,7 +163,7 @@ V1_ANSWER = " ASSISTANT: "
 
 
 def _render_v1(turns: Sequence[Turn], first: bool) -> list[Segment]:
-    """`USER: q ASSISTANT: a</s>USER: ...`; an empty message loses its spaces and its `</s>`, too."""
+    """`USER: q ASSISTANT: a</s>USER: ...`; an empty message loses its spaces and its `</s>`."""
     segments = []
     text = " " if first else ""
     for turn in turns:
@@ -178,7 +178,7 @@ def _render_v1(turns: Sequence[Turn], first: bool) -> list[Segment]:
 
 
 def _render_plain(turns: Sequence[Turn], first: bool) -> list[Segment]:
-    """`<image>caption\\n`: the question is not used."""
+    """`<image>caption` and a newline: the question is not used."""
     return [Segment(IMAGE_TAG), Segment(f"{turns[1].value}\n", learn=True)]
 
 
@@ -219,9 +219,7 @@ def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list
     return turns
 
 
-def prepare_turns(
-    turns: Sequence[Turn], template: Template, *, has_image: bool, row: str
-) -> list[Turn]:
+def prepare_turns(turns: Sequence[Turn], template: Template, *, has_image: bool, row: str) -> list[Turn]:
     """Rewrite turns as the original does before it encodes them.
 
     Args:
@@ -254,7 +252,7 @@ def prepare_turns(
 
 
 def tag_first(text: str) -> str:
-    """Move the image tags of a turn to its head as one, as LLaVA does; a turn without tag is left as it is."""
+    """Move the image tags of a turn to its head as one; leave a turn without tag as it is."""
     if IMAGE_TAG not in text:
         return text
     return f"{IMAGE_TAG}\n{text.replace(IMAGE_TAG, '').strip()}".strip()
@@ -265,7 +263,7 @@ MEND = "mend or remove it, or use strict=True to learn nothing of it as the orig
 
 
 def first_fault(turns: Sequence[Turn]) -> str:
-    """Say what in the turns confuses the original's search for the answers, or return an empty string.
+    """Say what in the turns misleads the original's search for answers, or nothing: an empty string.
 
     A literal `<s>` is no fault: the original's counts come out right with it.
     """

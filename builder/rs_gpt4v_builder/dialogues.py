@@ -45,7 +45,7 @@ class RowText:
     tagged: bool
 
     def join(self, dialogue: Dialogue, *, first: bool) -> list[Turn]:
-        """Return the turns of a dialogue, with the image's tag at their head if it is the first of a sample."""
+        """Return the turns of a dialogue, with the image's tag if it is the first of a sample."""
         turns = list(dialogue.turns)
         if first and self.tagged:
             turns[0] = Turn(HUMAN, f"{IMAGE_TAG}\n{turns[0].value}")

@@ -121,7 +121,7 @@ def normalise(pixels: Pixels, out: Normalised | None = None) -> Normalised:
 
 
 def _table() -> Normalised:
-    """(3, 256) float32: the normalised value of each channel and level, rounded where the processor rounds."""
+    """(3, 256) float32: normalised value by channel and level, rounded where the original rounds."""
     unit = (np.arange(256) * (1 / 255)).astype(np.float32)
     mean = np.array(MEAN, np.float32)[:, None]
     std = np.array(STD, np.float32)[:, None]

@@ -25,14 +25,11 @@ SPACE = "\u2581"
 
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
 SPECIALS = (UNK, BOS, EOS)
-"""Special tokens. Where data holds one literally it becomes that token, as it does in the original code."""
+"""Special tokens. One that data holds literally becomes that token, as in the original code."""
 
 _BEFORE_TEXT = re.compile(r"(<unk>|<s>|</s>)(?=.)(?!<unk>|<s>|</s>)", re.DOTALL)
 _LFS_POINTER = b"version https://git-lfs"
-_EXPECTED = (
-    "expected LLaMA's sentencepiece `tokenizer.model`, a `tokenizer.json` made from it, "
-    "or a folder with either"
-)
+_EXPECTED = "expected LLaMA's sentencepiece `tokenizer.model`, a `tokenizer.json` made from it, or a folder with either"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +80,7 @@ class LlamaTokenizer:
         ids: list[int] = self.bpe.encode(text, add_special_tokens=False).ids
         return ids
 
-    def encode_batch(
-        self, texts: Iterable[str], *, prefix: bool, legacy: bool = False
-    ) -> list[list[int]]:
+    def encode_batch(self, texts: Iterable[str], *, prefix: bool, legacy: bool = False) -> list[list[int]]:
         """Encode several texts; see `encode`.
 
         One after the other on purpose: the library's own batch call starts a pool of threads, which
@@ -94,7 +89,7 @@ class LlamaTokenizer:
         return [self.encode(text, prefix=prefix, legacy=legacy) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids, special tokens included and spaces as spaces; meant for people and for tests.
+        """Return the text of ids, special tokens included; meant for people and for tests.
 
         Raises:
             ValueError: An id is not in the vocabulary (-200, the place of an image, is not).
@@ -128,9 +123,7 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise TokenizerError(
-            f"{file} cannot be read ({error.strerror or error}): {_EXPECTED}"
-        ) from error
+        raise TokenizerError(f"{file} cannot be read ({error.strerror or error}): {_EXPECTED}") from error
     if data.startswith(_LFS_POINTER):
         found = "is a Git LFS pointer, not the file itself"
         raise TokenizerError(f"{file} {found}: run `git lfs pull`")
@@ -142,7 +135,9 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
 
 
 def byte_tokenizer() -> LlamaTokenizer:
-    """Make a stand-in for LLaMA's tokenizer that needs no file: `<unk>`, `<s>`, `</s>`, the 256 bytes and `▁`.
+    """Make a stand-in for LLaMA's tokenizer that needs no file.
+
+    Its pieces are `<unk>`, `<s>`, `</s>`, the 256 bytes and `▁`.
 
     For demos and smoke tests where LLaMA's `tokenizer.model` (which is under Meta's licence and is
     not part of this project) is not at hand. Special tokens, spaces and the rules about prefixes
@@ -184,9 +179,7 @@ def _from_spm(data: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
     odd = {p.type for p in model.pieces} - {spm.NORMAL, spm.UNKNOWN, spm.CONTROL, spm.BYTE}
     if odd:
         raise ValueError(f"it has pieces of type {min(odd)}, which LLaMA's has not")
-    normal = {
-        piece.text: number for number, piece in enumerate(model.pieces) if piece.type == spm.NORMAL
-    }
+    normal = {piece.text: number for number, piece in enumerate(model.pieces) if piece.type == spm.NORMAL}
     ranked = []
     for whole, number in normal.items():
         score = model.pieces[number].score
@@ -196,9 +189,7 @@ def _from_spm(data: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
                 ranked.append((-score, number, left, right))
     ranked.sort()
     vocab = {piece.text: number for number, piece in enumerate(model.pieces)}
-    return vocab, [
-        (model.pieces[left].text, model.pieces[right].text) for _, _, left, right in ranked
-    ]
+    return vocab, [(model.pieces[left].text, model.pieces[right].text) for _, _, left, right in ranked]
 
 
 def _from_json(data: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -255,9 +246,7 @@ def _build(vocab: dict[str, int], merges: list[tuple[str, str]]) -> LlamaTokeniz
         # conversation.py cuts text at spaces and encodes the parts apart; a piece that goes across
         # forbids that
         raise ValueError(f"its piece {inner!r} has a space after another character")
-    bpe = Tokenizer(
-        models.BPE(vocab=vocab, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=True)
-    )
+    bpe = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=True))
     bpe.normalizer = normalizers.Replace(" ", SPACE)
     bpe.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in SPECIALS])
     return LlamaTokenizer(bpe, bos_id=vocab[BOS], eos_id=vocab[EOS], unk_id=vocab[UNK])

@@ -1,8 +1,8 @@
 """From a source's image file to the bytes in a release.
 
 JPEG and PNG pass through untouched: a browser and Pillow read them, and their digest proves where they come from. TIFF
-and BMP become PNG, which loses nothing. An EXIF orientation other than 1 is taken out without re-encoding, because boxes
-are on raw pixels and readers such as `datasets` turn the picture by it. Every image is decoded once, so that a
+and BMP become PNG, which loses nothing. An EXIF orientation other than 1 is taken out without re-encoding, because
+boxes are on raw pixels and readers such as `datasets` turn the picture by it. Every image is decoded once, so that a
 truncated one is found here and not in a training run.
 """
 
@@ -137,8 +137,8 @@ def _open(source: bytes) -> tuple[bytes, str, tuple[int, int]]:
 def decode(image: Image.Image) -> None:
     """Decode an opened image to prove that it is whole.
 
-    A JPEG is decoded at an eighth of its size: truncation shows in the entropy coding, which is read in full either way,
-    and the rest of the work is saved.
+    A JPEG is decoded at an eighth of its size: truncation shows in the entropy coding, which is read in full either
+    way, and the rest of the work is saved.
     """
     if image.format in ("JPEG", "MPO"):
         image.draft("L", (1, 1))

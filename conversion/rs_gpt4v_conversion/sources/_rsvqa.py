@@ -2,7 +2,7 @@
 
     <prefix>_split_<split>_questions.json  {"questions": [{"id": 9, "img_id": 3, "type": "count", "active": true,
                                             "question": "How many roads are there?", "answers_ids": [9], ...}]}
-    <prefix>_split_<split>_answers.json    {"answers": [{"id": 9, "question_id": 9, "answer": "4", "active": true, ...}]}
+    <prefix>_split_<split>_answers.json    {"answers": [{"id": 9, "question_id": 9, "answer": "4", "active": true}]}
     <prefix>_split_<split>_images.json     {"images": [{"id": 3, "res_x": "10m", "active": true, ...}]}
 
 The trap: every file also lists a placeholder {"id": n, "active": false} for each item of the other splits, without any

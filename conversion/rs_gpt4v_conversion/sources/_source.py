@@ -21,7 +21,7 @@ Options = Mapping[str, str]
 """The values that the user gave for a source's own options."""
 
 Read = Callable[[Folder, Options], Iterator[Annotation | Flaw | Note]]
-"""A reader: (the source's folder, options) to what the annotation files say, image by image, nothing opened but those files."""
+"""A reader: (the source's folder, options) to what the annotation files say, image by image; it opens nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
