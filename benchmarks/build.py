@@ -9,7 +9,6 @@ many workers. Prints CPU seconds (all processes), their ratio, wall seconds and 
 import argparse
 import io
 import json
-import multiprocessing
 import os
 import resource
 import shutil

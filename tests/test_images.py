@@ -117,7 +117,7 @@ def test_each_flaw_has_its_reason(reason: str, tmp_path: Path) -> None:
 
 
 def test_missing_and_unreadable_files_have_theirs(tmp_path: Path) -> None:
-    with pytest.raises(ImageFlaw, match="image missing: none.jpg"):
+    with pytest.raises(ImageFlaw, match=r"image missing: none\.jpg"):
         load_image(tmp_path / "none.jpg")
     with pytest.raises(ImageFlaw, match="image cannot be read"):
         load_image(tmp_path)

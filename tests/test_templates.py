@@ -14,7 +14,8 @@ GOLDEN = {
     "caption/1": "Provide a one-sentence caption for this remote sensing image.",
     "vqa/1": "{question}\nAnswer the question using a single word or phrase.",
     "ground-category-a/1": "Provide the bounding box of every {category} in this image, as [x1, y1, x2, y2].",
-    "ground-category-b/1": "Where are all the objects of the class {category}? Answer with bounding boxes [x1, y1, x2, y2].",
+    "ground-category-b/1": "Where are all the objects of the class {category}? "
+    "Answer with bounding boxes [x1, y1, x2, y2].",
     "ground-category-c/1": "Detect each {category} in the image and give its box as [x1, y1, x2, y2].",
 }
 
