@@ -1,8 +1,8 @@
 """Rows of a release -> one padded batch of tensors, as LLaVA-1.5 trains on them.
 
 The batch of `form="llava"` is that of `DataCollatorForSupervisedDataset` in haotian-liu/LLaVA
-(llava/train/train.py), except that the attention mask follows from lengths: the original's `ids !=
-pad` also hides a literal `<unk>` in the middle of a text. That of `form="hf"` fits
+(llava/train/train.py), except that the attention mask follows from lengths: the original's
+`ids != pad` also hides a literal `<unk>` in the middle of a text. That of `form="hf"` fits
 `LlavaForConditionalGeneration` of transformers.
 """
 
@@ -230,8 +230,7 @@ class LlavaCollator:
             turns, encoded = self._begin(text, text.dialogues[number], has_image, name)
         else:
             turns, encoded = self._fit(text, has_image, name)
-        # strict: only the original's own counting over the whole sample tells what becomes of a
-        # malformed one
+        # only in the strict mode: what becomes of a malformed sample follows from the whole of it
         return self._encode(turns, has_image, name) if self._fault(turns) else encoded
 
     def _fit(self, text: RowText, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:

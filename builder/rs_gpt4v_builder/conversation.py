@@ -113,16 +113,15 @@ class Encoder:
         Args:
             turns: The turns, human and gpt alternating.
             has_image: Whether `<image>` in the text is the place of the image; else it is text like
-            any other. first: Whether `<s>` and the template's head go before them. The encodings of
-            several dialogues, all but
-                the first without it, add up to the encoding of all their turns, where each ends
-                with an answer.
+                any other.
+            first: Whether `<s>` and the template's head go before them. The encodings of several
+                dialogues, all but the first without it, add up to the encoding of all their turns,
+                where each ends with an answer.
         """
         ids = list(self._head) if first else []
         spans = []
-        prefix = first and not self.template.head
-        if not first:
-            prefix = self.legacy  # the text stands behind </s>
+        # behind the head the text goes on; else it stands behind <s>, which begins a chunk, or </s>
+        prefix = not self.template.head if first else self.legacy
         for segment in self.template.render(turns, first):
             start = len(ids)
             prefix = self._put(ids, segment.text, prefix, has_image)
@@ -215,6 +214,9 @@ def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list
         if not isinstance(value, str):
             found = f"turn {number} with the value {value!r}"
             raise RowError.of(row, found, "text", "fill it in or remove the turn")
+        if not _is_unicode(value):
+            found = f"turn {number} with half of a surrogate pair in {value[:40]!r}"
+            raise RowError.of(row, found, "Unicode text", "decode the source's text again")
         turns.append(Turn(role, value))
     return turns
 
@@ -279,6 +281,14 @@ def first_fault(turns: Sequence[Turn]) -> str:
     if turns[-1].role == HUMAN:
         return "a last turn of the human, without an answer"
     return ""
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_single(turns: list[Turn], template: Template, has_image: bool, row: str) -> None:

@@ -11,7 +11,7 @@ lowest, and forgets the prefix before a text that begins with a space.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class LlamaTokenizer:
         unk_id: Id of `<unk>`.
     """
 
-    bpe: Tokenizer
+    bpe: Tokenizer = field(repr=False)
     bos_id: int
     eos_id: int
     unk_id: int
@@ -203,8 +203,12 @@ def _from_json(data: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
         raise ValueError("it is JSON without a tokenizer's `model`")
     if not isinstance(model["vocab"], Mapping) or "merges" not in model:
         raise ValueError(f"its model is {model.get('type')!r}, not 'BPE'")
+    vocab = dict(model["vocab"])
     merges = [_merge(entry) for entry in model["merges"]]
-    return dict(model["vocab"]), _spaces_last(merges)
+    for left, right in merges:
+        if not {left, right, left + right} <= vocab.keys():
+            raise ValueError(f"its vocabulary lacks a piece of the merge {left!r} {right!r}")
+    return vocab, _spaces_last(merges)
 
 
 def _merge(entry: Any) -> tuple[str, str]:
