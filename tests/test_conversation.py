@@ -32,7 +32,9 @@ from rs_gpt4v_builder.errors import OptionError, RowError
 from rs_gpt4v_builder.masking import original_spans
 from rs_gpt4v_builder.tokenizer import LlamaTokenizer, byte_tokenizer
 
-WORDS = st.sampled_from(["the", "USER", "USER:", " ", "  ", "\n", "on.", "é", "🛰", "[0.1, 2]", "ASSIST", "a", "<s>", "x"])
+WORDS = st.sampled_from(
+    ["the", "USER", "USER:", " ", "  ", "\n", "on.", "é", "🛰", "[0.1, 2]", "ASSIST", "a", "<s>", "x"]
+)
 MESSAGE = st.lists(WORDS, min_size=1, max_size=8).map("".join)
 DIALOGUE = st.lists(st.tuples(MESSAGE, MESSAGE), min_size=1, max_size=4)
 
@@ -63,12 +65,10 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_what_is_learnt_is_every_answer_and_its_end(
     tokenizer: LlamaTokenizer, pairs: list[tuple[str, str]], tag: bool, legacy: bool
 ) -> None:
+    pairs = [(question, answer.replace("<s>", "x")) for question, answer in pairs]  # no prefix within an answer
     encoded = Encoder(V1, tokenizer, legacy=legacy).encode(turns_of(pairs, tag=tag), has_image=tag)
     spoken = [tokenizer.decode(encoded.ids[start:end]) for start, end in encoded.spans]
-    behind = " " if legacy else ""  # the prefix that text gets behind a literal <s>
-    assert spoken == [f" {answer.replace('<s>', f'<s>{behind}') if legacy else answer}</s>" for _, answer in pairs] or (
-        legacy and any("<s>" in answer for _, answer in pairs)
-    )
+    assert spoken == [f" {answer}</s>" for _, answer in pairs]
     assert encoded.ids[0] == tokenizer.bos_id
     assert encoded.ids.count(IMAGE_ID) == tag
     labels = encoded.labels()
@@ -85,10 +85,7 @@ def test_one_pass_finds_what_the_original_finds_by_counting(
     assert first_fault(turns) == ""
     encoded = encoder.encode(turns, has_image=tag)
     counted = original_spans(encoder, encoder.prompt(turns), encoded.ids, has_image=tag, max_length=2048)
-    if tokenizer.encode("USER", prefix=True) != [259, *tokenizer.encode("USER", prefix=False)]:
-        assert counted == encoded.spans
-    elif legacy or len(pairs) == 1:
-        assert counted == encoded.spans
+    assert counted == encoded.spans
 
 
 @given(first=DIALOGUE, second=DIALOGUE, tag=st.booleans(), legacy=st.booleans())
@@ -180,8 +177,6 @@ def test_what_the_original_masks_is_an_error_or_in_strict_mode_masked(name: str)
 
 
 def test_the_original_does_not_notice_an_empty_answer_in_the_middle(tokenizer: LlamaTokenizer) -> None:
-    if tokenizer.vocab_size == 260:
-        pytest.skip("the stand-in's USER is as long behind </s> as elsewhere")
     for strict in (False, True):
         ids, labels = LlavaCollator(tokenizer, strict=strict).encode(talk("Q1", "", "Q2", "A2"))
         assert tokenizer.decode(ids.tolist()).endswith("USER: Q1 ASSISTANT:USER: Q2 ASSISTANT: A2</s>")
@@ -310,6 +305,4 @@ def test_llamas_pieces_let_the_text_be_cut_where_it_is_cut(
     chunks = encoder.prompt(turns).split("<image>")
     ids = llama.encode_batch(chunks, prefix=True, legacy=legacy)
     assert encoded.ids == [llama.bos_id, *ids[0], *([IMAGE_ID, *ids[1]] if tag else [])]
-    assert encoded.spans == original_spans(
-        encoder, encoder.prompt(turns), encoded.ids, has_image=tag, max_length=2048
-    )
+    assert encoded.spans == original_spans(encoder, encoder.prompt(turns), encoded.ids, has_image=tag, max_length=2048)

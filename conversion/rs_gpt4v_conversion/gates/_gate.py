@@ -1,7 +1,7 @@
 """What a gate is: it sees every row once, and then says which of them break its promise."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 Severity = Literal["error", "warning"]
 SHOWN = 100
@@ -30,7 +30,7 @@ class GateResult:
 class RowGate(Protocol):
     """A gate that looks at rows one by one. Its memory for a row is small."""
 
-    columns: tuple[str, ...]
+    columns: ClassVar[tuple[str, ...]]
 
     def row(self, row: dict[str, Any], shard: str) -> None:
         """Look at one row of a shard of data/."""

@@ -5,7 +5,7 @@ import io
 import math
 import warnings
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ SLACK = 1.0
 class Ids:
     """Ids are unique and agree with their row's columns and the shard's path."""
 
-    columns = ("id", "task", "source")
+    columns: ClassVar[tuple[str, ...]] = ("id", "task", "source")
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -44,7 +44,7 @@ class Ids:
 class Conversations:
     """Human and gpt in turn, one image tag at the head, a pair for every two turns, known categories."""
 
-    columns = ("id", "task", "conversations", "pairs", "objects")
+    columns: ClassVar[tuple[str, ...]] = ("id", "task", "conversations", "pairs", "objects")
 
     def __init__(self, categories: dict[str, tuple[str, ...]]) -> None:
         self.categories = categories
@@ -89,7 +89,7 @@ class Conversations:
 class Boxes:
     """Boxes have 4 or 8 numbers, an area, and lie in their image; rotated ones run clockwise."""
 
-    columns = ("id", "objects", "width", "height")
+    columns: ClassVar[tuple[str, ...]] = ("id", "objects", "width", "height")
 
     def __init__(self) -> None:
         self.result = GateResult(name="boxes")
@@ -131,7 +131,7 @@ def box_flaw(bbox: list[float], obb: list[float], width: int, height: int) -> st
 class Images:
     """Every image decodes whole, has the stated size, and is the one that its digest names; null ones are allowed."""
 
-    columns = ("id", "image", "width", "height", "image_sha256")
+    columns: ClassVar[tuple[str, ...]] = ("id", "image", "width", "height", "image_sha256")
 
     def __init__(self) -> None:
         self.result = GateResult(name="images")
@@ -169,11 +169,11 @@ def image_flaw(data: bytes | None, size: tuple[int, int], digest: str) -> str:
 class Splits:
     """One image is in one split only; where a source's official splits are known to share images, it is a warning."""
 
-    columns = ("id", "source", "image_sha256", "source_sha256")
+    columns: ClassVar[tuple[str, ...]] = ("id", "source", "image_sha256", "source_sha256")
 
     def __init__(self, known_overlap: Collection[str]) -> None:
         self.known = known_overlap
-        self.seen: dict[bytes, tuple[str, str]] = {}  # half a digest: source and split of its first row
+        self.seen: dict[str, tuple[str, str]] = {}  # half a digest: source and split of its first row
         self.error = GateResult(name="splits")
         self.warning = GateResult(name="splits of sources known to overlap", severity="warning")
 
@@ -181,7 +181,7 @@ class Splits:
         """Look at one row."""
         here = (row["source"], shard.rsplit("/", 1)[-1].split("-")[0])
         for digest in {row["image_sha256"], row["source_sha256"]}:
-            first = self.seen.setdefault(bytes.fromhex(digest)[:16], here)
+            first = self.seen.setdefault(str(digest)[:32], here)
             if first[1] != here[1]:
                 same = first[0] == here[0] and here[0] in self.known
                 gate = self.warning if same else self.error
