@@ -58,7 +58,8 @@ print(next(iter(stream))["conversations"][:2])
     show(
         """
 from torch.utils.data import DataLoader
-from rs_gpt4v_builder import LlavaCollator, byte_tokenizer
+from rs_gpt4v_builder import LlavaCollator
+from rs_gpt4v_builder.tokenizer import byte_tokenizer
 collate = LlavaCollator(byte_tokenizer())   # training: load_tokenizer("path/to/tokenizer.model")
 rows = load_dataset("rs-gpt4v", "grounding", split="train")
 for batch in DataLoader(rows, batch_size=4, collate_fn=collate):

@@ -212,7 +212,7 @@ def test_a_disk_that_fills_up_loses_nothing(
     assert digests(out) == digests(whole)
 
 
-@pytest.mark.parametrize("delay", [0.3, 0.9, 1.5, 2.1])
+@pytest.mark.parametrize("delay", [1.2, 2.4])
 def test_a_killed_build_is_finished_to_the_same_bytes(
     delay: float, sample: Path, release: Path, tmp_path: Path
 ) -> None:

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared import shared
-from tiny_tokenizer import tiny_model
 
 from rs_gpt4v_builder import LlavaCollator, load_tokenizer
 from rs_gpt4v_builder.conversation import (
@@ -31,6 +29,8 @@ from rs_gpt4v_builder.conversation import (
 from rs_gpt4v_builder.errors import OptionError, RowError
 from rs_gpt4v_builder.masking import original_spans
 from rs_gpt4v_builder.tokenizer import LlamaTokenizer, byte_tokenizer
+from shared import shared
+from tiny_tokenizer import tiny_model
 
 WORDS = st.sampled_from(
     ["the", "USER", "USER:", " ", "  ", "\n", "on.", "é", "🛰", "[0.1, 2]", "ASSIST", "a", "<s>", "x"]
@@ -103,6 +103,7 @@ def test_a_cut_encoding_keeps_its_first_ids_and_labels(pairs: Any, length: int) 
     encoded = Encoder(V1, byte_tokenizer(), legacy=False).encode(turns_of(pairs), has_image=False)
     cut = encoded.cut(length)
     assert (cut.ids, cut.labels()) == (encoded.ids[:length], encoded.labels()[:length])
+    assert all(start < end <= length for start, end in cut.spans)
 
 
 def test_the_prompt_is_vicunas() -> None:

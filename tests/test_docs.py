@@ -35,12 +35,13 @@ def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert main(words[1:] + more) == 0, line
 
 
+@pytest.mark.filterwarnings("ignore:pairs=.fit. left out")
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "training.md"], ids=lambda p: p.name)
 def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     pytest.importorskip("torch")
     from datasets import load_dataset
 
-    from rs_gpt4v_builder import byte_tokenizer
+    from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
     names = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from shared import shared
 
 from rs_gpt4v_builder import images
 from rs_gpt4v_builder.errors import OptionError, RowError
+from shared import shared
 
 NAMES = (
     "256x256", "500x375", "800x800", "1024x768", "100x300", "333x500_gray", "640x480_progressive", "336x336", "801x533",

@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from shared import shared
 
 from rs_gpt4v_conversion.build import build, plan
 from rs_gpt4v_conversion.cli import SPLITS
 from rs_gpt4v_conversion.config import Config, load_config
+from shared import shared
 
 KINDS = ("rsicd", "ucm_captions", "sydney_captions", "rsitmd", "rsvqa_lr", "rsvqa_hr", "hit_uav")
 

@@ -1,4 +1,4 @@
-"""Rows as a person wants to see them: one HTML page with picture, drawn boxes and conversation, and nothing outside it."""
+"""Rows as a person wants to see them: one HTML page with picture, drawn boxes and conversation."""
 
 import base64
 import difflib

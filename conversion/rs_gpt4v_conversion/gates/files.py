@@ -76,7 +76,7 @@ def _index_of(release: ReleaseFolder, shard: str, ranges: Ranges, lines: Any, re
         for group in range(file.num_row_groups):
             ids = file.read_row_group(group, columns=["id"])["id"].to_pylist()
             for row, (record, place) in enumerate(zip(ids, places[group], strict=True)):
-                line = next(lines, {})
+                line: dict[str, Any] = next(lines, {})
                 said = tuple(line.get(k) for k in ("id", "shard", "row_group", "row", "image_offset", "image_length"))
                 if said != (record, shard, group, row, *(place or (None, None))):
                     result.add(record, f"index.parquet says {said}")

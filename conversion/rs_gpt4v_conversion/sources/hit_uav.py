@@ -65,12 +65,14 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
             f"rotate_json/{theirs}", f"normal_json/{theirs}",
             "rotate_xml/JPEGImages", "normal_xml/JPEGImages",
         )  # fmt: skip
-        yield from _read_split(folder, path, split, images)
+        yield from _read_split(folder, path, split, images, f"HIT-UAV/rotate_json/{theirs}")
     if not found:
         raise SourceError(folder.root, "none of them", "rotate_json/annotations/{train,val,test}.json")
 
 
-def _read_split(folder: Folder, path: Path, split: str, images: Path) -> Iterator[Annotation | Flaw | Note]:
+def _read_split(
+    folder: Folder, path: Path, split: str, images: Path, image_path: str
+) -> Iterator[Annotation | Flaw | Note]:
     content = load_object(folder, path)
     if "annotation" in content and "annotations" not in content:
         raise SourceError(path, "the file of the upright boxes", "rotate_json's file of this name")
@@ -86,7 +88,7 @@ def _read_split(folder: Folder, path: Path, split: str, images: Path) -> Iterato
         size = [typed(image, key, int, path, where) for key in ("width", "height")]
         objects, notes = _objects(boxes.pop(number, []), names, size[0], size[1], path)
         yield from notes
-        yield from _annotation(image, where, split, objects, images)
+        yield from _annotation(image, where, split, objects, images, image_path)
     if boxes:
         orphans = sum(map(len, boxes.values()))
         yield Note(reason="box of an image that the file does not list", count=orphans)
@@ -141,7 +143,7 @@ def _is_number(value: object) -> bool:
 
 
 def _annotation(
-    image: dict[str, Any], where: str, split: str, objects: tuple[Object, ...], images: Path
+    image: dict[str, Any], where: str, split: str, objects: tuple[Object, ...], images: Path, image_path: str
 ) -> Iterator[Annotation | Flaw | Note]:
     present = sorted({o.category for o in objects if not o.ignore})
     name = image.get("filename")
@@ -160,7 +162,7 @@ def _annotation(
             split=split,
             image=ImageRef(
                 image_id=Path(str(name)).stem, source_id=str(name), path=images / str(name),
-                image_path=f"HIT-UAV/{images.name}/{name}",
+                image_path=f"{image_path}/{name}",
                 width=image["width"], height=image["height"],
             ),
             facts=tuple(Grounding(category=c) for c in present),
