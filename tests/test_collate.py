@@ -286,7 +286,7 @@ BAD_ROWS = {
     "two places": (two_tags(), "found 2 places for its one image"),
     "no picture": (row(("Q", "A"), image=b"x"), "found an image that cannot be decoded"),
     "question too long": (
-        row(("Q" * 2000, "A")),
+        row(("Q" * 1500, "A")),
         r"found no answer within the 1473 tokens that max_length=2048 leaves",
     ),
     "text too long": (text_row("Q" * 3000), r"^row 'text': found no answer within the 2048 tokens"),
@@ -306,7 +306,7 @@ def test_a_row_that_cannot_be_trained_on_is_named(name: str) -> None:
 def test_strict_mode_takes_what_the_original_takes(name: str) -> None:
     collate = collator(strict=True)
     batch = collate([BAD_ROWS[name][0]])
-    assert (batch["labels"] == IGNORE).all() == (name in ("empty answer", "question too long"))
+    assert (batch["labels"] == IGNORE).all() == (name == "empty answer")
     assert collate.masked == (name == "empty answer")
 
 

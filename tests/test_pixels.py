@@ -55,6 +55,18 @@ def test_an_odd_pixel_of_padding_goes_below_and_to_the_right() -> None:
     assert (images.preprocess(image.rotate(90, expand=True))[:, :, 0] == 255).all()
 
 
+def test_other_sizes_are_scaled_by_pils_bicubic_filter() -> None:
+    image = drawn(500, 500)
+    want = np.asarray(image.resize((336, 336), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    assert np.array_equal(images.preprocess(image), want)
+
+
+def test_crop_takes_the_middle() -> None:
+    wide = drawn(505, 336)
+    middle = np.asarray(wide.crop((84, 0, 420, 336))).transpose(2, 0, 1)
+    assert np.array_equal(images.preprocess(wide, aspect="crop"), middle)
+
+
 def test_an_image_of_the_right_size_keeps_its_pixels() -> None:
     image = drawn(336, 336)
     assert np.array_equal(images.preprocess(image), np.asarray(image).transpose(2, 0, 1))
@@ -101,6 +113,8 @@ def test_of_sixteen_bits_the_upper_eight_are_taken() -> None:
         assert image.mode in ("I;16", "I")
         assert np.array_equal(np.asarray(images.to_rgb(image))[:, :, 1], want)
     assert images.preprocess(file_of(Image.fromarray(values))).max() == 255
+    outside = np.array([[-1, 65536]], np.int32)
+    assert np.asarray(images.to_rgb(Image.fromarray(outside)))[0, :, 0].tolist() == [0, 255]
 
 
 def test_an_exif_rotation_is_ignored() -> None:

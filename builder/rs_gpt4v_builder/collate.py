@@ -355,5 +355,5 @@ class LlavaCollator:
                 f"pairs='fit' left out {count} question-answer pairs of a row that holds more than "
                 'one sequence does; Stream(pairs="each") shows all of them. This is said once; '
                 "`left_out` goes on counting",
-                stacklevel=4,
+                stacklevel=2,
             )
