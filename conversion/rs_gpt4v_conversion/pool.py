@@ -1,5 +1,6 @@
 """Write many shards on one machine: finished ones are not done again, whatever happened before."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -70,26 +71,42 @@ def _apart(plans: list[ShardPlan], folder: Path, receipts: Path, workers: int) -
     if not plans:
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(plans)), context, initializer=_begin_worker) as pool:
-        # the largest first, so that the last ones to finish are small
-        order = sorted(plans, key=lambda p: -p.size)
-        pending: dict[Future[Shard], ShardPlan] = {
-            pool.submit(write_and_sign, plan, folder, receipts): plan for plan in order
-        }
-        try:
-            while pending:
-                ready, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    yield pending.pop(future), future.result()
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(min(workers, len(plans)), context, initializer=_begin_worker)
+    try:
+        with _interrupts_held():
+            # the largest first, so that the last ones to finish are small
+            order = sorted(plans, key=lambda p: -p.size)
+            pending: dict[Future[Shard], ShardPlan] = {
+                pool.submit(write_and_sign, plan, folder, receipts): plan for plan in order
+            }
+        while pending:
+            ready, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in ready:
+                yield pending.pop(future), future.result()
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C while the pool starts: in the midst of that it cannot be stopped in good order.
+
+    Workers inherit this and are deaf to Ctrl-C while they import, too, which saves their tracebacks.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def write_and_sign(plan: ShardPlan, folder: Path, receipts: Path) -> Shard:
