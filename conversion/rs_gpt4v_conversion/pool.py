@@ -5,6 +5,7 @@ import dataclasses
 import json
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -95,13 +96,22 @@ def _apart(plans: list[ShardPlan], folder: Path, receipts: Path, workers: int) -
 def _interrupts_held() -> Iterator[None]:
     """Hold back Ctrl-C while the pool starts: in the midst of that it cannot be stopped in good order.
 
-    Workers inherit this and are deaf to Ctrl-C while they import, too, which saves their tracebacks.
+    The mask is for the workers, which inherit it and are deaf to Ctrl-C while they import, which saves their
+    tracebacks; here another thread would still take the signal, so that its handler has to wait as well.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is ever interrupted
+        return
+    arrived: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, handler)
+    if arrived:
+        raise KeyboardInterrupt
 
 
 def _begin_worker() -> None:
