@@ -352,8 +352,8 @@ class LlavaCollator:
         if count and not self._warned:
             self._warned = True
             warnings.warn(
-                f"pairs='fit' left out {count} question-answer pairs of a row that holds more than "
-                'one sequence does; Stream(pairs="each") shows all of them. This is said once; '
-                "`left_out` goes on counting",
+                f"pairs='fit' left out {count} question-answer pairs of a row: a sequence takes whole dialogues "
+                'while they fit, and one of those that ask the same. The coming Stream(pairs="each") shows all '
+                "of them. This is said once; `left_out` goes on counting",
                 stacklevel=2,
             )

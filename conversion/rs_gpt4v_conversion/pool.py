@@ -73,23 +73,20 @@ def _apart(plans: list[ShardPlan], folder: Path, receipts: Path, workers: int) -
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(plans)), context, initializer=_begin_worker)
+    pending: dict[Future[Shard], ShardPlan] = {}
     try:
         with _interrupts_held():
-            # the largest first, so that the last ones to finish are small
-            order = sorted(plans, key=lambda p: -p.size)
-            pending: dict[Future[Shard], ShardPlan] = {
-                pool.submit(write_and_sign, plan, folder, receipts): plan for plan in order
-            }
+            for plan in sorted(plans, key=lambda p: -p.size):  # the largest first: the last ones to finish are small
+                pending[pool.submit(write_and_sign, plan, folder, receipts)] = plan
         while pending:
             ready, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in ready:
                 yield pending.pop(future), future.result()
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+    finally:
+        if pending:  # something went wrong: the rest is not wanted any more
+            for process in multiprocessing.active_children():
+                process.terminate()
+        pool.shutdown(wait=not pending, cancel_futures=True)
 
 
 @contextlib.contextmanager
