@@ -130,6 +130,8 @@ def _spool(config: Config, path: Path, tally: Tally, *, skip_missing: bool) -> S
                 except (FileNotFoundError, NotADirectoryError):
                     _enter_missing(draft, tally)
                     missing.setdefault(spec.name, []).append(draft.image.path)
+                except PermissionError:
+                    raise UsageError(f"{draft.image.path}: may not be read") from None
                 else:
                     spool.add(draft, size=state.st_size, mtime_ns=state.st_mtime_ns)
             progress.close()

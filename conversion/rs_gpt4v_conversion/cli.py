@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v_conversion.errors import GateError, UsageError
+from rs_gpt4v_conversion.errors import ConversionError, GateError, UsageError
 
 SPLITS = ("train", "validation", "test", "phili")
 """The contract's splits, repeated so that `plan` need not import it (tested to be equal)."""
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
-    except (GateError, UsageError) as error:
+    except ConversionError as error:
         say(f"rs-gpt4v: {error}")
         return 1 if isinstance(error, GateError) else 2
     except BrokenPipeError:
