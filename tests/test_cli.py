@@ -67,7 +67,8 @@ def test_look_writes_a_page(release: Path, tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out.strip() == str(page)
     text = page.read_text()
     assert text.count("data:image/") == 12
-    assert "http" not in re.sub(r"https?://www\.w3\.org/\S+", "", text)
+    assert "http://" not in text
+    assert "https://" not in text
 
 
 MISTAKES = {
