@@ -1,0 +1,55 @@
+"""One image is in one split only; where a source's official splits are known to share images, it is a warning."""
+
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from rs_gpt4v_conversion.gates._gate import Findings, GateResult, name_of
+from rs_gpt4v_conversion.release import Where
+
+Place = tuple[str, str, str]
+"""Source, split, and the id of the first row there."""
+
+
+class Splits:
+    """Compares the digests of all rows.
+
+    Args:
+        known_overlap: Sources whose official splits are known to share images.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("id", "source", "image_sha256", "source_sha256")
+
+    def __init__(self, known_overlap: Collection[str]) -> None:
+        self.known = known_overlap
+        # by half a digest: nearly always one place, since rows of one source and split share it
+        self.seen: dict[str, tuple[Place, ...]] = {}
+        self.error = Findings("splits")
+        self.warning = Findings("splits of sources known to overlap", "warning")
+
+    def row(self, row: dict[str, Any], where: Where) -> None:
+        """Look at one row."""
+        name, source = name_of(row, where), row["source"] or ""
+        split = where.shard.rsplit("/", 1)[-1].split("-")[0]
+        others = [
+            place
+            for digest in {row["image_sha256"], row["source_sha256"]} - {None, ""}
+            for place in self._enter(digest[:32], (source, split, name))
+            if place[1] != split
+        ]
+        for place in others:
+            if place[0] != source or source not in self.known:
+                self.error.add(name, f"its image is also that of {place[2]}")
+                return
+        if others:
+            self.warning.add(name, f"its image is also that of {others[0][2]}")
+
+    def _enter(self, digest: str, here: Place) -> tuple[Place, ...]:
+        """All places of a digest, this one among them."""
+        places = self.seen.get(digest, ())
+        if all(place[:2] != here[:2] for place in places):
+            places = self.seen[digest] = (*places, here)
+        return places
+
+    def results(self) -> list[GateResult]:
+        """What was found."""
+        return [self.error.result(), self.warning.result()]
