@@ -158,7 +158,9 @@ NOTHING = {
     "a progressive JPEG": put_image(TALK, picture(52, progressive=True)),
     "two questions that depend on each other": put(TALK, "pairs", 1, "dialogue", value=0),
     "an object without boxes": lambda rows: rows[BOX]["objects"][0].update(bbox=[], obb=[]),
-    "digests that are not known": lambda rows: rows[-1].update(image_sha256="", source_sha256=None),
+    "digests that are not known": lambda rows: [
+        rows[n].update(image=None, image_sha256="", source_sha256=None) for n in (5, -1)
+    ],
     "one image in two tasks of one split": lambda rows: None,
 }  # fmt: skip
 
@@ -240,6 +242,13 @@ def test_known_overlap_excuses_no_other_source(tmp_path: Path) -> None:
     assert found["splits"].ids == ("beta/train/grounding/31",)
     assert found["splits"].detail.endswith("alpha/test/vqa/21")
     assert found["splits of sources known to overlap"].ids == ("alpha/test/vqa/21",)
+
+
+def test_known_overlap_excuses_nothing_between_two_sources_that_both_are_known(tmp_path: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[5].update({k: rows[BOX][k] for k in ("image", "image_sha256", "source_sha256")})
+
+    assert list(failing(written(tmp_path, change), known_overlap={"alpha", "beta"})) == ["splits"]
 
 
 def test_an_image_is_known_again_by_its_sources_digest(tmp_path: Path) -> None:
@@ -368,14 +377,16 @@ def test_an_index_that_says_otherwise(detail: str, tiny: Path) -> None:
     assert found["index"].ids == ("beta/train/grounding/31",)
 
 
-def test_an_index_with_lines_too_many_or_out_of_order(tiny: Path) -> None:
+def test_an_index_with_lines_too_many(tiny: Path) -> None:
     def more(lines: list[Row]) -> None:
         lines.insert(3, dict(lines[2], id="ghost", row=1))
+        lines.append(dict(lines[-1], id="shade", row=2))
         lines.append(dict(lines[-1], id="stray", shard="data/vqa/x/train-00000-of-00001.parquet"))
 
-    assert set(failing(index_with(tiny, more))["index"].ids) == {"ghost", "stray"}
-    index_with(tiny, lambda lines: (lines.pop(), lines.pop(3)))
+    assert set(failing(index_with(tiny, more))["index"].ids) == {"ghost", "shade", "stray"}
 
+
+def test_an_index_out_of_order(tiny: Path) -> None:
     def swap(lines: list[Row]) -> None:
         lines[0], lines[1] = lines[1], lines[0]
 
