@@ -212,6 +212,8 @@ def _page(buffer: Any, start: int) -> tuple[list[tuple[int, int] | None], int]:
     header = _Compact(buffer, start)
     fields = header.fields()
     body, size, kind = header.position, fields[3], fields[1]
+    if size < 0:  # a damaged header must not send the walk backwards, for ever
+        raise ValueError(f"byte {start}: a page of {size} bytes")
     if kind == 0:  # data page v1: a 4-byte length, then that many bytes of definition levels
         count = fields[5][1]
         levels, length = body + 4, struct.unpack_from("<I", buffer, body)[0]

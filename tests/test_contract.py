@@ -68,6 +68,12 @@ def test_image_ranges_refuse_a_compressed_column(tmp_path: Path) -> None:
         rs_gpt4v.image_ranges(str(tmp_path / "x.parquet"))
 
 
+def test_a_page_of_negative_size_ends_the_walk() -> None:
+    index_page = bytes([0x15, 0x02, 0x15, 0x00, 0x15, 0x13, 0x00])  # kind 1, sizes 0 and -10
+    with pytest.raises(ValueError, match="a page of -10 bytes"):
+        rs_gpt4v._page(index_page, 0)
+
+
 CONFIGS = {
     "all": None,
     "captioning": "task",
