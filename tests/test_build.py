@@ -212,53 +212,42 @@ def test_a_disk_that_fills_up_loses_nothing(
     assert digests(out) == digests(whole)
 
 
-@pytest.mark.parametrize("delay", [1.2, 2.4])
-def test_a_killed_build_is_finished_to_the_same_bytes(
-    delay: float, sample: Path, release: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "rs-gpt4v"
-    command = [
-        sys.executable,
-        "-m",
-        "rs_gpt4v_conversion",
-        "build",
-        str(sample / "sources.toml"),
-        str(out),
-        "--workers",
-        "2",
-    ]
+def begun_build(toml: Path, out: Path, receipts: int) -> "subprocess.Popen[str]":
+    """A build in a process group of its own, in the midst of its work: so many shards are finished."""
     root = Path(__file__).resolve().parents[1]
     paths = os.pathsep.join(map(str, (root, root / "conversion", root / "builder")))
+    words = ["-m", "rs_gpt4v_conversion", "build", str(toml), str(out), "--workers", "2"]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": paths},
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, env=os.environ | {"PYTHONPATH": paths},
     )  # fmt: skip
-    time.sleep(delay)
+    folder = out / ".build" / "receipts"
+    while not folder.exists() or len(list(folder.glob("*.json"))) < receipts:
+        time.sleep(0.01)
+        assert process.poll() is None, process.communicate()
+    return process
+
+
+@pytest.mark.parametrize("receipts", [0, 5])
+def test_a_killed_build_is_finished_to_the_same_bytes(
+    receipts: int, sample: Path, release: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rs-gpt4v"
+    process = begun_build(sample / "sources.toml", out, receipts)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
+    assert not (out / "manifest.json").exists()
+    finished = {p: p.stat().st_mtime_ns for p in (out / "data").rglob("*.parquet")}
+    receipted = {p.name.removesuffix(".json").replace("~", "/") for p in (out / ".build" / "receipts").glob("*.json")}
     make(sample / "sources.toml", out)
     assert digests(out) == digests(release)
+    again = [p for p, t in finished.items() if p.stat().st_mtime_ns != t]
+    assert not [p for p in again if p.relative_to(out).as_posix() in receipted], "finished shards are not written again"
 
 
 def test_an_interrupted_build_says_so_and_goes_on(sample: Path, release: Path, tmp_path: Path) -> None:
     out = tmp_path / "rs-gpt4v"
-    root = Path(__file__).resolve().parents[1]
-    paths = os.pathsep.join(map(str, (root, root / "conversion", root / "builder")))
-    command = [
-        sys.executable,
-        "-m",
-        "rs_gpt4v_conversion",
-        "build",
-        str(sample / "sources.toml"),
-        str(out),
-        "--workers",
-        "2",
-    ]
-    process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True,
-                               env=os.environ | {"PYTHONPATH": paths})  # fmt: skip
-    while not (out / ".build" / "receipts").exists():
-        time.sleep(0.02)
-        assert process.poll() is None, process.communicate()
+    process = begun_build(sample / "sources.toml", out, 0)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said

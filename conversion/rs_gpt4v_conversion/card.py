@@ -17,7 +17,7 @@ import yaml
 
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.errors import ConversionError
-from rs_gpt4v_conversion.paper import Line
+from rs_gpt4v_conversion.paper import Line, by_question
 from rs_gpt4v_conversion.shards import Shard
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -160,8 +160,7 @@ def _composition(facts: CardFacts) -> str:
     )
     rows = []
     for x in facts.lines:
-        caption_test = x.task == "captioning" and x.split != "train" and x.paper_qa_pairs is not None
-        paper = "" if x.paper_qa_pairs is None else f"{x.paper_qa_pairs:,}{' (questions)' if caption_test else ''}"
+        paper = "" if x.paper_qa_pairs is None else f"{x.paper_qa_pairs:,}{' (questions)' if by_question(x) else ''}"
         rows.append(
             (
                 x.task, x.source, x.split, f"{x.read_images:,}", f"{x.read_pairs:,}", f"{x.images:,}",

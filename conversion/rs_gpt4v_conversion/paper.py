@@ -99,7 +99,7 @@ def as_text(lines: list[Line], tally: Tally) -> str:
         "",
         "images and pairs are as read, after merging exact repeats; kept ones are without rejects.",
     ]
-    if any(_by_question(x) for x in lines):
+    if any(by_question(x) for x in lines):
         text.append("* the paper counts an image's captions in a test split as one question: there "
                     "the number of questions is what agrees.")  # fmt: skip
     text.extend(f"rejected  {r['source']}: {r['count']:,} in {r['stage']}: {r['reason']}" for r in reject_lines(tally))
@@ -107,11 +107,12 @@ def as_text(lines: list[Line], tally: Tally) -> str:
     return "\n".join(text)
 
 
-def _by_question(line: Line) -> bool:
+def by_question(line: Line) -> bool:
+    """Whether the paper counts questions here: the captions of a test image are one question's references."""
     return line.paper_qa_pairs is not None and line.task == "captioning" and line.split != "train"
 
 
 def _paper_qa(line: Line) -> str:
     if line.paper_qa_pairs is None:
         return "-"
-    return f"{line.paper_qa_pairs:,}{'*' if _by_question(line) else ''}"
+    return f"{line.paper_qa_pairs:,}{'*' if by_question(line) else ''}"

@@ -19,6 +19,17 @@ from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Note, Questi
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
 
+CITATION = """@article{lobry2020rsvqa,
+  title   = {{RSVQA}: Visual Question Answering for Remote Sensing Data},
+  author  = {Lobry, Sylvain and Marcos, Diego and Murray, Jesse and Tuia, Devis},
+  journal = {IEEE Transactions on Geoscience and Remote Sensing},
+  volume  = {58},
+  number  = {12},
+  pages   = {8555--8566},
+  year    = {2020}
+}"""
+"""The paper of the whole family."""
+
 
 def read_rsvqa(
     folder: Folder,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._rsvqa import read_rsvqa
+from rs_gpt4v_conversion.sources._rsvqa import CITATION, read_rsvqa
 from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source
 
 
@@ -43,15 +43,7 @@ SOURCE = Source(
     license="CC-BY-4.0",
     redistribute=True,
     homepage="https://zenodo.org/records/6344367",
-    citation="""@article{lobry2020rsvqahr,
-  title   = {{RSVQA}: Visual Question Answering for Remote Sensing Data},
-  author  = {Lobry, Sylvain and Marcos, Diego and Murray, Jesse and Tuia, Devis},
-  journal = {IEEE Transactions on Geoscience and Remote Sensing},
-  volume  = {58},
-  number  = {12},
-  pages   = {8555--8566},
-  year    = {2020}
-}""",
+    citation=CITATION,
     splits={
         "train": (6251, 625340),
         "validation": (None, 102843),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._rsvqa import read_rsvqa
+from rs_gpt4v_conversion.sources._rsvqa import CITATION, read_rsvqa
 from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source
 
 
@@ -29,16 +29,6 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
         image_path="RSVQA_LR/Images_LR",
     )
 
-
-CITATION = """@article{lobry2020rsvqa,
-  title   = {{RSVQA}: Visual Question Answering for Remote Sensing Data},
-  author  = {Lobry, Sylvain and Marcos, Diego and Murray, Jesse and Tuia, Devis},
-  journal = {IEEE Transactions on Geoscience and Remote Sensing},
-  volume  = {58},
-  number  = {12},
-  pages   = {8555--8566},
-  year    = {2020}
-}"""
 
 SOURCE = Source(
     kind="rsvqa_lr",
