@@ -66,8 +66,12 @@ FEATURES = datasets.Features(
                 # x y of the four corners, clockwise in the image from the source's first corner, or empty
                 "obb": [_float32],
                 "difficult": datasets.Value("bool"),  # the annotators' own flag
-                # a region that the annotators mark as one not to be judged: never asked about, never counted
+                # a region that is not to be judged (marked so, or cut by a tile's edge): never asked about or counted
                 "ignore": datasets.Value("bool"),
+                # position in the source's list of its image: one object in two tiles has one number
+                "number": _int32,
+                # share of the object's box that lies in this image, less than 1 at the edge of a tile
+                "iof": _float32,
             }
         ],
         "width": _int32,  # pixels
@@ -79,6 +83,8 @@ FEATURES = datasets.Features(
         "scale": _float32,  # of this image against the window, 1 where nothing was reduced
         "crs": _string,  # `EPSG:<code>` where the source is georeferenced, else empty
         "bounds": [datasets.Value("float64")],  # left bottom right top in units of `crs`, else empty
+        # how the pixels were made where they are not the source's own (bands, stretch, reduction, encoder), else empty
+        "rendering": _string,
         "image_sha256": _string,  # of the bytes in `image`
         "source_sha256": _string,  # of the source's file: equal to the former where its bytes pass through
         "source_id": _string,  # the image's name in the source
@@ -89,7 +95,20 @@ FEATURES = datasets.Features(
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "captioning": ("caption",),
-    "vqa": ("presence", "count", "comp", "rural_urban", "area"),
+    "vqa": (
+        "presence",
+        "count",
+        "comp",
+        "rural_urban",  # RSVQA-LR
+        "area",  # RSVQA-HR
+        "land_cover",  # RSVQAxBEN
+        "condition",  # FloodNet: flooded or not
+        "yes_no",  # FloodNet, of the whole scene
+        "complex_count",  # FloodNet: of objects in a condition
+        "theme",  # RSIVQA: the scene's class
+        "position",  # which part of the image
+        "other",  # of imported files that state no category
+    ),
     "grounding": ("grounding",),
     "region_captioning": ("region",),
     "detailed_description": ("detail",),

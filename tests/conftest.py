@@ -11,7 +11,7 @@ import pytest
 
 from rs_gpt4v_conversion.build import build
 from rs_gpt4v_conversion.config import load_config
-from rs_gpt4v_conversion.sample import draw_sample
+from rs_gpt4v_conversion.sample import SOURCES, draw_sample
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +33,10 @@ def release(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(sample: Path, tmp_path: Path) -> Callable[..., Path]:
     """Make a SOURCES.toml over some sources of the sample: small(kinds, version=...) -> its path."""
-    roots = {
-        "rsicd": "RSICD", "ucm_captions": "UCM_captions", "sydney_captions": "Sydney_captions",
-        "rsitmd": "RSITMD", "rsvqa_lr": "RSVQA_LR", "rsvqa_hr": "RSVQA_HR", "hit_uav": "HIT-UAV",
-    }  # fmt: skip
 
     def make(*kinds: str, version: str = "1.0.0", more: str = "") -> Path:
         lines = [f'version = "{version}"\ndate = "2026-01-01"\n']
-        lines += [f'[[source]]\nkind = "{k}"\nroot = "{sample / roots[k]}"\n{more}\n' for k in kinds]
+        lines += [f'[[source]]\nkind = "{k}"\nroot = "{sample / SOURCES[k][0]}"\n{more}\n' for k in kinds]
         path = tmp_path / "sources.toml"
         path.write_text("\n".join(lines))
         return path

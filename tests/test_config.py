@@ -6,6 +6,7 @@ import pytest
 
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.sample import SOURCES
 
 HEAD = 'version = "1.0.0"\ndate = "2026-01-01"\n'
 
@@ -51,4 +52,4 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 def test_roots_are_relative_to_the_file(sample: Path) -> None:
     config = load_config(sample / "sources.toml")
-    assert [spec.root.parent for spec in config.sources] == [sample] * 7
+    assert [spec.root.parent for spec in config.sources] == [sample] * len(SOURCES)

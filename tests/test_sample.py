@@ -11,22 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rs_gpt4v_conversion.sample import draw_sample
+from rs_gpt4v_conversion.sample import SOURCES, draw_sample
 from rs_gpt4v_conversion.sample.captions import CAPTIONS, SENTENCES
 from rs_gpt4v_conversion.sample.landscape import Feature, Landscape
 from rs_gpt4v_conversion.sample.layout import chance, splits_by_position
 from rs_gpt4v_conversion.sample.questions import ask
 from rs_gpt4v_conversion.sample.scene import THEMES, draw
 
-FOLDERS = {
-    "rsicd": "RSICD",
-    "ucm_captions": "UCM_captions",
-    "sydney_captions": "Sydney_captions",
-    "rsitmd": "RSITMD",
-    "rsvqa_lr": "RSVQA_LR",
-    "rsvqa_hr": "RSVQA_HR",
-    "hit_uav": "HIT-UAV",
-}
+FOLDERS = {kind: root for kind, (root, _) in SOURCES.items()}
 CAPTION_FILES = {
     "RSICD": ("dataset_rsicd.json", "RSICD_images", "rsicd"),
     "UCM_captions": ("dataset.json", "imgs", "UCM"),

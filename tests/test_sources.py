@@ -6,26 +6,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import rs_gpt4v
 from rs_gpt4v_conversion.adapt import adapt
 from rs_gpt4v_conversion.errors import SourceError, UsageError
-from rs_gpt4v_conversion.records import Annotation, Flaw, Note
+from rs_gpt4v_conversion.gates.boxes import box_flaw
+from rs_gpt4v_conversion.records import Annotation, Flaw, Note, Scene
+from rs_gpt4v_conversion.sample import SOURCES
+from rs_gpt4v_conversion.scenes import Neighbours, ask
 from rs_gpt4v_conversion.sources import Folder, known_sources
 
-ROOTS = {
-    "rsicd": "RSICD", "ucm_captions": "UCM_captions", "sydney_captions": "Sydney_captions",
-    "rsitmd": "RSITMD", "rsvqa_lr": "RSVQA_LR", "rsvqa_hr": "RSVQA_HR", "hit_uav": "HIT-UAV",
-}  # fmt: skip
+ROOTS = {kind: root for kind, (root, _) in SOURCES.items()}
 KINDS = sorted(known_sources())
+Item = Annotation | Scene | Flaw | Note
 
 
-def read(kind: str, root: Path) -> list[Annotation | Flaw | Note]:
+def read(kind: str, root: Path) -> list[Item]:
     return list(known_sources()[kind].read(Folder(root), {}))
 
 
-def annotations(kind: str, root: Path) -> list[Annotation]:
-    return [item for item in read(kind, root) if isinstance(item, Annotation)]
+def asked(kind: str, root: Path) -> list[Annotation]:
+    """Everything that is asked, also about scenes."""
+    neighbours = Neighbours()
+    found: list[Annotation] = []
+    for item in read(kind, root):
+        if isinstance(item, Annotation):
+            found.append(item)
+        elif isinstance(item, Scene):
+            found.extend(a for a in ask(item, neighbours) if isinstance(a, Annotation))
+    return found
+
+
+def files_read(kind: str, root: Path) -> list[Path]:
+    """The annotation files that the reader opens."""
+    folder = Folder(root)
+    list(known_sources()[kind].read(folder, {}))
+    return [root / name for name in folder.digests]
 
 
 @pytest.fixture
@@ -34,7 +51,7 @@ def copy(sample: Path, tmp_path: Path) -> Callable[[str], Path]:
 
     def make(kind: str) -> Path:
         root = tmp_path / ROOTS[kind]
-        ignored = shutil.ignore_patterns("*.jpg", "*.tif", "*.png")
+        ignored = shutil.ignore_patterns("*.jpg", "*.JPG", "*.tif", "*.png", "*.bmp")
         shutil.copytree(sample / ROOTS[kind], root, ignore=ignored)
         return root
 
@@ -43,7 +60,7 @@ def copy(sample: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_source_has_a_sample(kind: str) -> None:
-    assert kind in ROOTS, f"draw a sample of {kind} and name its folder here"
+    assert kind in ROOTS, f"draw a sample of {kind} and name its folder in sample/__init__.py"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,21 +83,34 @@ def test_reading_twice_gives_the_same(kind: str, sample: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_annotations_are_of_the_stated_tasks_and_splits_and_their_images_exist(kind: str, sample: Path) -> None:
     source = known_sources()[kind]
-    found = annotations(kind, sample / ROOTS[kind])
+    found = asked(kind, sample / ROOTS[kind])
     assert found
+    assert {item.task for item in found} == set(source.tasks)
     for item in found:
-        assert item.task in source.tasks
         assert item.split in source.splits
         assert item.image.path.is_file()
         assert item.facts
     ids = [(item.task, item.image.image_id) for item in found]
-    assert len(ids) == len(set(ids)), "an image in two splits"
+    assert len(ids) == len(set(ids)) or source.shares_images, "an image in two splits"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_marked_objects_lie_in_their_images(kind: str, sample: Path) -> None:
+    for item in read(kind, sample / ROOTS[kind]):
+        if isinstance(item, Scene):
+            with Image.open(item.image.path) as image:
+                size = image.size
+            for thing in item.objects:
+                assert thing.category in item.searched or thing.ignore
+                assert thing.bbox is not None
+                assert not box_flaw(list(thing.bbox), list(thing.obb or ()), *size)
+                assert thing.number >= 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pairs_have_categories_of_the_contract_and_objects_that_exist(kind: str, sample: Path) -> None:
     source = known_sources()[kind]
-    for item in annotations(kind, sample / ROOTS[kind]):
+    for item in asked(kind, sample / ROOTS[kind]):
         made = adapt(item, source, kind)
         assert made.read + made.merged == len(item.facts)
         kept = made.draft.pairs if made.draft else ()
@@ -98,25 +128,35 @@ def test_an_empty_folder_is_refused_by_name(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_truncated_file_is_refused(kind: str, copy: Callable[[str], Path]) -> None:
-    path = next(p for p in sorted(copy(kind).rglob("*.json")) if "normal_json" not in p.parts)
-    path.write_text(path.read_text()[:-30])
-    with pytest.raises(SourceError, match=f"{path.name}, line .* found .*, expected complete JSON; fetch it again"):
-        read(kind, path.parents[2] if kind == "hit_uav" else path.parent)
+    root = copy(kind)
+    for path in files_read(kind, root):
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            path.write_bytes(content[:-30])
+            expected = "line .* found .*, expected complete JSON; fetch it again"
+            with pytest.raises(SourceError, match=f"{path.name}, {expected}"):
+                read(kind, root)
+        elif path.suffix == ".xml":
+            path.write_bytes(content[:-5])
+            with pytest.raises(SourceError, match=f"{path.name}, line .* expected XML; fetch it again"):
+                read(kind, root)
+        path.write_bytes(content)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_in_another_encoding_is_refused(kind: str, copy: Callable[[str], Path]) -> None:
-    path = next(p for p in sorted(copy(kind).rglob("*.json")) if "normal_json" not in p.parts)
+    root = copy(kind)
+    path = files_read(kind, root)[0]
     path.write_bytes(b'{"images": "caf\xe9"}')
-    with pytest.raises(SourceError, match="byte 15, which is not UTF-8, expected JSON in UTF-8"):
-        read(kind, path.parents[2] if kind == "hit_uav" else path.parent)
+    with pytest.raises(SourceError, match=path.name):
+        read(kind, root)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("content", ["[]", "{}", '{"images": 3, "questions": 3, "answers": 3}'])
-def test_json_of_another_kind_is_refused(kind: str, content: str, copy: Callable[[str], Path]) -> None:
+def test_a_file_of_another_kind_is_refused(kind: str, content: str, copy: Callable[[str], Path]) -> None:
     root = copy(kind)
-    for path in root.rglob("*.json"):
+    for path in files_read(kind, root):
         path.write_text(content)
     with pytest.raises(SourceError, match="expected"):
         read(kind, root)
@@ -174,17 +214,17 @@ def test_captions_may_lie_elsewhere(sample: Path, tmp_path: Path) -> None:
 
 
 def test_only_the_text_and_not_the_tokens_are_used(sample: Path) -> None:
-    texts = {f.text for a in annotations("ucm_captions", sample / "UCM_captions") for f in a.facts}
+    texts = {f.text for a in asked("ucm_captions", sample / "UCM_captions") for f in a.facts}
     raw = json.loads((sample / "UCM_captions" / "dataset.json").read_text())
     assert texts == {s["raw"].strip() for image in raw["images"] for s in image["sentences"]}
 
 
 def test_rsvqa_joins_by_id_and_passes_over_placeholders(copy: Callable[[str], Path]) -> None:
     root = copy("rsvqa_lr")
-    before = annotations("rsvqa_lr", root)
+    before = asked("rsvqa_lr", root)
     for path in root.glob("*.json"):
         edit(path, lambda c: [v.reverse() for v in c.values()])
-    after = annotations("rsvqa_lr", root)
+    after = asked("rsvqa_lr", root)
 
     def facts(items: list[Annotation]) -> dict[str, set]:
         return {a.image.image_id: set(a.facts) for a in items}
@@ -225,7 +265,7 @@ def test_rsvqa_says_which_split_is_not_there_and_refuses_half_of_one(
 
 
 def test_hit_uav_boxes_are_upright_envelopes_of_the_rotated_ones(sample: Path) -> None:
-    for item in annotations("hit_uav", sample / "HIT-UAV"):
+    for item in asked("hit_uav", sample / "HIT-UAV"):
         for thing in item.objects:
             assert thing.bbox is not None
             assert thing.obb is not None
@@ -240,7 +280,7 @@ def test_hit_uav_never_asks_about_regions_to_ignore(copy: Callable[[str], Path])
     root = copy("hit_uav")
     path = root / "rotate_json" / "annotations" / "train.json"
     edit(path, lambda c: c["annotations"][0].update(category_id=4))
-    items = annotations("hit_uav", root)
+    items = asked("hit_uav", root)
     assert any(o.ignore for a in items for o in a.objects)
     for item in items:
         made = adapt(item, known_sources()["hit_uav"], "hit_uav")

@@ -1,6 +1,8 @@
 """Wording and the text of boxes."""
 
 import hashlib
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,14 +12,7 @@ from rs_gpt4v_conversion.records import Object
 from rs_gpt4v_conversion.templates import CAPTION, GROUNDING, TEMPLATES, VQA, choose
 from rs_gpt4v_conversion.templates.boxes import bbox_text, parse_bboxes, reading_order
 
-GOLDEN = {
-    "caption/1": "Provide a one-sentence caption for this remote sensing image.",
-    "vqa/1": "{question}\nAnswer the question using a single word or phrase.",
-    "ground-category-a/1": "Provide the bounding box of every {category} in this image, as [x1, y1, x2, y2].",
-    "ground-category-b/1": "Where are all the objects of the class {category}? "
-    "Answer with bounding boxes [x1, y1, x2, y2].",
-    "ground-category-c/1": "Detect each {category} in the image and give its box as [x1, y1, x2, y2].",
-}
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "templates.json").read_text())
 
 
 def test_wording_never_changes_under_an_id() -> None:

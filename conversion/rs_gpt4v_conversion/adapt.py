@@ -3,21 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rs_gpt4v_conversion.records import (
-    Annotation,
-    Caption,
-    Draft,
-    Fact,
-    Grounding,
-    Object,
-    Pair,
-    Question,
-    Reject,
-)
+from rs_gpt4v_conversion.records import Annotation, Draft, Pair, Reject
 from rs_gpt4v_conversion.sources import Source
-from rs_gpt4v_conversion.templates import CAPTION, GROUNDING, VQA, choose
-from rs_gpt4v_conversion.templates.boxes import bbox_text, reading_order
 from rs_gpt4v_conversion.verify import pair_flaw
+from rs_gpt4v_conversion.wording import word
 
 GENERATOR = "annotation"
 
@@ -50,7 +39,7 @@ def adapt(annotation: Annotation, source: Source, name: str) -> Adapted:
     facts = tuple(dict.fromkeys(annotation.facts))
     pairs, rejects, questions = [], [], set()
     for number, fact in enumerate(facts):
-        pair = _pair(fact, annotation, record)
+        pair = word(fact, annotation, record)
         questions.add(pair.question)
         flaw = pair_flaw(pair)
         if flaw:
@@ -90,36 +79,3 @@ def _numbered(pairs: list[Pair]) -> Iterator[Pair]:
             question=pair.question, answer=pair.answer, category=pair.category, dialogue=number,
             template=pair.template, generator=GENERATOR, objects=pair.objects,
         )  # fmt: skip
-
-
-def _pair(fact: Fact, annotation: Annotation, record: str) -> Pair:
-    if isinstance(fact, Caption):
-        template = choose(CAPTION, record, "caption")
-        return _made(template.ask(), fact.text, "caption", template.id)
-    if isinstance(fact, Question):
-        template = choose(VQA, record, "vqa")
-        question = template.ask(question=fact.question)
-        return _made(question, fact.answer, fact.category, template.id)
-    return _grounding(fact, annotation, record)
-
-
-def _made(question: str, answer: str, category: str, template: str) -> Pair:
-    return Pair(question=question, answer=answer, category=category, dialogue=0, template=template)
-
-
-def _grounding(fact: Grounding, annotation: Annotation, record: str) -> Pair:
-    template = choose(GROUNDING, f"{record}#{fact.category}", "grounding")
-    width, height = annotation.image.width, annotation.image.height
-    if width is None or height is None:
-        raise ValueError(f"{record}: boxes need the size of their image")
-    chosen = reading_order((i, o) for i, o in enumerate(annotation.objects) if _asked(o, fact.category))
-    boxes = [annotation.objects[i].bbox for i in chosen]
-    answer = ", ".join(bbox_text(box, width, height) for box in boxes if box is not None)
-    return Pair(
-        question=template.ask(category=fact.category), answer=answer, category="grounding",
-        dialogue=0, template=template.id, objects=tuple(chosen),
-    )  # fmt: skip
-
-
-def _asked(item: Object, category: str) -> bool:
-    return item.category == category and not item.ignore

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.sources import Source, known_sources
+from rs_gpt4v_conversion.sources import Option, Options, Source, known_sources
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
-KEYS = ("kind", "name", "root", "limit", "reject_limit")
+KEYS = ("kind", "name", "root", "limit", "max_side", "reject_limit")
 """Keys of a [[source]] table that every source knows."""
 
 RESERVED = {
@@ -31,8 +31,9 @@ class SourceSpec:
     name: str  # in ids, paths and configs
     source: Source
     root: Path
-    options: dict[str, str]
+    options: Options
     limit: int | None  # at most so many images, chosen by hash of the id
+    max_side: int | None  # images are reduced so that no side is longer, pixels
     reject_limit: float
 
 
@@ -106,33 +107,44 @@ def _spec(entry: Any, path: Path, number: int) -> SourceSpec:
         source=source,
         root=root,
         options=_options(entry, source, root, path.parent, where),
-        limit=_limit(entry, where),
+        limit=_whole(entry, "limit", "a number of images of at least 1", where),
+        max_side=_whole(entry, "max_side", "a number of pixels of at least 1", where),
         reject_limit=_share(entry, source.reject_limit, where),
     )
 
 
-def _options(entry: dict[str, Any], source: Source, root: Path, base: Path, where: str) -> dict[str, str]:
-    options = {}
+def _options(entry: dict[str, Any], source: Source, root: Path, base: Path, where: str) -> Options:
+    options: dict[str, str | int | float] = {}
     for option in source.options:
         if option.name not in entry:
             continue
-        value = _string(entry, option.name, where)
+        value = _number(entry, option, where) if option.least is not None else _string(entry, option.name, where)
         if option.choices and value not in option.choices:
             expected = ", ".join(option.choices)
             raise UsageError(f"{where}: {option.name} is {value!r}, expected one of {expected}")
         if option.path:
-            value = str(next((p for p in (root / value, base / value) if p.exists()), root / value))
+            value = str(next((p for p in (root / str(value), base / str(value)) if p.exists()), root / str(value)))
         options[option.name] = value
     return options
 
 
-def _limit(entry: dict[str, Any], where: str) -> int | None:
-    limit = entry.get("limit")
-    if limit is None:
+def _number(entry: dict[str, Any], option: Option, where: str) -> int | float:
+    value = entry[option.name]
+    kinds = int if isinstance(option.least, int) else int | float
+    if isinstance(value, bool) or not isinstance(value, kinds) or option.least is None or value < option.least:
+        kind = "a whole number" if kinds is int else "a number"
+        raise UsageError(f"{where}: {option.name} is {value!r}, expected {kind} of at least {option.least}")
+    number: int | float = value
+    return number
+
+
+def _whole(entry: dict[str, Any], key: str, expected: str, where: str) -> int | None:
+    value = entry.get(key)
+    if value is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise UsageError(f"{where}: limit is {limit!r}, expected a number of images of at least 1")
-    return limit
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{where}: {key} is {value!r}, expected {expected}")
+    return value
 
 
 def _share(entry: dict[str, Any], default: float, where: str) -> float:

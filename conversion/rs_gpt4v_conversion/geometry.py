@@ -35,3 +35,33 @@ def clip(box: BBox, width: int, height: int) -> BBox | None:
     x1, y1 = max(box[0], 0.0), max(box[1], 0.0)
     x2, y2 = min(box[2], float(width)), min(box[3], float(height))
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def cell(box: BBox, width: int, height: int) -> tuple[int, int]:
+    """Row and column, 0 to 2 each, of the ninth of an image in which the centre of a box lies."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return min(2, max(0, int(3 * y / height))), min(2, max(0, int(3 * x / width)))
+
+
+def in_cell(box: BBox, row: int, column: int, width: int, height: int) -> float:
+    """Share of a box's area that lies in one ninth of the image."""
+    left, top = column * width / 3, row * height / 3
+    w = min(box[2], left + width / 3) - max(box[0], left)
+    h = min(box[3], top + height / 3) - max(box[1], top)
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return max(w, 0.0) * max(h, 0.0) / area if area > 0 else 0.0
+
+
+def clockwise(obb: Obb) -> Obb:
+    """The corners in clockwise order as one looks at the image, beginning with the same one."""
+    xs, ys = obb[0::2], obb[1::2]
+    # the shoelace sum is positive where corners run clockwise with y down
+    if sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) >= 0:
+        return obb
+    return (*obb[0:2], *obb[6:8], *obb[4:6], *obb[2:4])
+
+
+def area(obb: Obb) -> float:
+    """Area of four corners in pixels squared; 0 where their edges cross so that it cancels out."""
+    xs, ys = obb[0::2], obb[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4))) / 2

@@ -61,6 +61,10 @@ class ReleaseImage:
     height: int
     image_sha256: str  # of `data`
     source_sha256: str  # of the source's file
+    scale: float = 1.0  # of this image against the file's, or against the window cut from it
+    crs: str = ""  # `EPSG:<code>` where the file is georeferenced
+    bounds: tuple[float, ...] = ()  # left bottom right top in units of `crs`
+    rendering: str = ""  # how the pixels were made where they are not the file's own
 
 
 def load_image(path: Path) -> ReleaseImage:

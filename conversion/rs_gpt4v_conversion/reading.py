@@ -3,13 +3,15 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rs_gpt4v_conversion.adapt import adapt, row_id
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.errors import GateError
-from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject
+from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject, Scene
+from rs_gpt4v_conversion.scenes import Neighbours, ask
 from rs_gpt4v_conversion.sources import Folder
+from rs_gpt4v_conversion.tiles import tiles
 
 Part = tuple[str, str, str]
 """(task, source, split)"""
@@ -60,34 +62,69 @@ def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
     Raises:
         SourceError: The folder or a file of it is not what the reader expects.
     """
-    chosen = _chosen(spec)
+    before = _look_through(spec)
     folder = Folder(spec.root)
-    seen: dict[tuple[str, str, str], str] = {}
-    for item in spec.source.read(folder, spec.options):
+    seen: set[tuple[str, str, str]] = set()
+    for item in _asked(spec, folder, before):
         if isinstance(item, Note):
             tally.notes[spec.name, item.reason] += item.count
         elif isinstance(item, Flaw):
-            if chosen is None or item.image_id in chosen:
-                _enter_flaw(item, spec.name, tally)
-        elif chosen is None or item.image.image_id in chosen:
+            _enter_flaw(item, spec.name, tally)
+        else:
             key = (item.task, item.split, item.image.image_id)
             draft = _enter(item, spec, tally, repeated=key in seen)
-            seen[key] = item.split
+            seen.add(key)
             if draft is not None:
                 yield draft
     tally.inputs[spec.name] = dict(sorted(folder.digests.items()))
 
 
-def _chosen(spec: SourceSpec) -> set[str] | None:
-    """The images that `limit` leaves: those whose ids' hashes are the smallest, in whatever split they are."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """What must be known of a whole source before its first row is made."""
+
+    chosen: frozenset[str] | None  # the images that `limit` leaves, None: all
+    neighbours: Neighbours  # categories that occur together
+
+    def leaves_out(self, image_id: str) -> bool:
+        return self.chosen is not None and image_id not in self.chosen
+
+
+def _look_through(spec: SourceSpec) -> _Before:
+    """Read a source once ahead, where it marks objects or is limited.
+
+    `limit` leaves the images whose ids' hashes are the smallest, in whatever split they are.
+    """
+    neighbours = Neighbours()
+    if spec.limit is None and not spec.source.detects:
+        return _Before(chosen=None, neighbours=neighbours)
+    ids = set()
+    for item in spec.source.read(Folder(spec.root), spec.options):
+        if isinstance(item, Scene):
+            neighbours.see(item)
+        if isinstance(item, Scene | Annotation):
+            ids.add(item.image.image_id)
     if spec.limit is None:
-        return None
-    ids = {
-        item.image.image_id
-        for item in spec.source.read(Folder(spec.root), spec.options)
-        if isinstance(item, Annotation)
-    }
-    return set(sorted(ids, key=lambda i: hashlib.sha256(f"limit\0{i}".encode()).digest())[: spec.limit])
+        return _Before(chosen=None, neighbours=neighbours)
+    ordered = sorted(ids, key=lambda i: hashlib.sha256(f"limit\0{i}".encode()).digest())
+    return _Before(chosen=frozenset(ordered[: spec.limit]), neighbours=neighbours)
+
+
+def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Flaw | Note]:
+    """What a reader yields, with questions in the place of scenes and without the images that `limit` leaves out."""
+    for item in spec.source.read(folder, spec.options):
+        if isinstance(item, Note):
+            yield item
+        elif isinstance(item, Flaw):
+            if not before.leaves_out(item.image_id):
+                yield item
+        elif not before.leaves_out(item.image.image_id):
+            item = replace(item, image=replace(item.image, max_side=spec.max_side))
+            if isinstance(item, Annotation):
+                yield item
+                continue
+            for scene in tiles(item, spec.options):
+                yield from ask(scene, before.neighbours)
 
 
 def _enter(item: Annotation, spec: SourceSpec, tally: Tally, *, repeated: bool) -> Draft | None:

@@ -1,12 +1,16 @@
 """What flows between the stages: frozen records, each with one maker and few readers.
 
-    read   ─ Annotation, Reject ─>  adapt  ─ Draft, Reject ─>  write  ─ rows of a shard, Reject
+    read  ─ Scene ─>  scenes (tile, ask)  ─┐
+          ─ Annotation ────────────────────┴─>  adapt  ─ Draft, Reject ─>  write  ─ rows of a shard, Reject
+
+A reader yields `Annotation`s where the source itself says what is asked, and `Scene`s where it only marks objects.
 
 All boxes are in pixels of the image, origin at its top left corner, x to the right and y down.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 BBox = tuple[float, float, float, float]
 """x1 y1 x2 y2 of an upright box, x1 < x2 and y1 < y2."""
@@ -23,7 +27,23 @@ class Object:
     bbox: BBox | None
     obb: Obb | None = None
     difficult: bool = False  # the annotators' own flag
-    ignore: bool = False  # a region that the annotators mark as one not to be judged
+    ignore: bool = False  # a region that is not to be judged: never asked about, never counted
+    number: int = -1  # position in the source's list of its image, the same in all tiles; -1: as in this record
+    iof: float = 1.0  # share of the object's box that lies in this image: less than 1 at the edge of a tile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Which bands of a sensor become red, green and blue, and which of their values become 0 and 255.
+
+    Values between are spread evenly, those beyond are cut off.
+    """
+
+    bands: tuple[str, ...]  # names of the three
+    low: float
+    high: float
+    places: tuple[int, ...] = ()  # positions of the bands in the image's file, from 0
+    files: tuple[Path, ...] = ()  # instead, where every band has a file of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +57,11 @@ class ImageRef:
     width: int | None = None  # pixels as the annotation states them; checked when the image is opened
     height: int | None = None
     gsd: float | None = None  # metres per pixel
+    origin: str = ""  # `<collection>/<name>`, equal for one picture in several sources; empty where not known
+    parent: str = ""  # image id of the image that this is a tile of
+    window: tuple[int, int, int, int] | None = None  # x y w h of the tile in the file's pixels
+    max_side: int | None = None  # the image is reduced so that no side is longer, in pixels
+    stretch: Stretch | None = None  # of an image whose bands are no 8-bit RGB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +81,77 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grounding:
-    """The wish to ask where the objects of one category are; the answer comes from the objects."""
+class Presence:
+    """Whether a category is in the image."""
+
+    category: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many objects of a category there are; the answer comes from the objects."""
 
     category: str
 
 
-Fact = Caption | Question | Grounding
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Whether there are more objects of one category than of another; the answer comes from the objects."""
+
+    more: str
+    than: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """In which ninth of the image the only object of its category lies."""
+
+    item: int  # position in the annotation's objects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounding:
+    """Where all objects of one category are; the answer comes from the objects."""
+
+    category: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referring:
+    """Where the object is that an expression means."""
+
+    expression: str
+    item: int  # position in the annotation's objects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """What is in the box of one object."""
+
+    text: str
+    item: int  # position in the annotation's objects
+
+
+Fact = Caption | Question | Presence | Count | Comparison | Position | Grounding | Referring | Region
 """What a source says about an image: each becomes one question-answer pair, or one reject."""
+
+BoxForm = Literal["hbb", "obb"]
+"""How boxes are written in text: upright or rotated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """All objects that a source marks in one image, before any question is made of them."""
+
+    split: str
+    image: ImageRef
+    objects: tuple[Object, ...]
+    searched: tuple[str, ...]  # categories that were looked for: one that is not marked is not there
+    uncertain: tuple[
+        str, ...
+    ] = ()  # categories of which a mark could not be used: neither counted nor said to be absent
+    boxes: BoxForm = "hbb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +163,7 @@ class Annotation:
     image: ImageRef
     facts: tuple[Fact, ...]
     objects: tuple[Object, ...] = ()
+    boxes: BoxForm = "hbb"  # how they are written in text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

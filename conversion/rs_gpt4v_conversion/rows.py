@@ -19,16 +19,17 @@ def row(draft: Draft, image: ReleaseImage) -> dict[str, Any]:
         "task": draft.task,
         "source": draft.source,
         "modality": draft.modality,
-        "objects": [_object(item) for item in draft.objects],
+        "objects": [_object(item, number, image.scale) for number, item in enumerate(draft.objects)],
         "width": image.width,
         "height": image.height,
-        "gsd": draft.image.gsd,
+        "gsd": None if draft.image.gsd is None else draft.image.gsd / image.scale,
         "image_path": draft.image.image_path,
-        "parent": "",
-        "window": [],
-        "scale": 1.0,
-        "crs": "",
-        "bounds": [],
+        "parent": draft.image.parent or (draft.image.image_id if image.scale != 1 else ""),
+        "window": list(draft.image.window or ()),
+        "scale": image.scale,
+        "crs": image.crs,
+        "bounds": list(image.bounds),
+        "rendering": image.rendering,
         "image_sha256": image.image_sha256,
         "source_sha256": image.source_sha256,
         "source_id": draft.image.source_id,
@@ -57,11 +58,14 @@ def _pair(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _object(item: Object) -> dict[str, Any]:
+def _object(item: Object, position: int, scale: float) -> dict[str, Any]:
+    """An object in pixels of the row's image: `scale` is that image's against the annotated one."""
     return {
         "category": item.category,
-        "bbox": list(item.bbox or ()),
-        "obb": list(item.obb or ()),
+        "bbox": [v * scale for v in item.bbox or ()],
+        "obb": [v * scale for v in item.obb or ()],
         "difficult": item.difficult,
         "ignore": item.ignore,
+        "number": item.number if item.number >= 0 else position,
+        "iof": item.iof,
     }

@@ -24,7 +24,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
 )
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
 
-__all__ = ["LEAST_IMAGES", "SampleSummary", "draw_sample"]
+__all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
 
 LEAST_IMAGES = 4
 """With fewer a source of four splits would have an empty one."""

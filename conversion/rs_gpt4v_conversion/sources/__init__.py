@@ -9,9 +9,9 @@ import pkgutil
 from functools import cache
 
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._source import Option, Options, PaperFigure, Read, Source
+from rs_gpt4v_conversion.sources._source import BOXES, Option, Options, PaperFigure, Read, Source, box_form
 
-__all__ = ["Folder", "Option", "Options", "PaperFigure", "Read", "Source", "known_sources"]
+__all__ = ["BOXES", "Folder", "Option", "Options", "PaperFigure", "Read", "Source", "box_form", "known_sources"]
 
 
 @cache

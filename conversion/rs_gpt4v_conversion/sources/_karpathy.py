@@ -59,11 +59,11 @@ def read_captions(
             raise SourceError(path, "nothing", "a string", record=f"{where}.filename")
         typed(image, "sentences", list, path, where)
         sentences = records(image, "sentences", path)
-        yield from _image(image["filename"], SPLITS[split], sentences, where, images, image_path)
+        yield from _image(image["filename"], dataset, SPLITS[split], sentences, where, images, image_path)
 
 
 def _image(
-    name: Any, split: str, sentences: list[dict[str, Any]], where: str, images: Path, prefix: str
+    name: Any, dataset: str, split: str, sentences: list[dict[str, Any]], where: str, images: Path, prefix: str
 ) -> Iterator[Annotation | Flaw]:
     flaw = image_name_flaw(name)
     image_id = Path(name).stem if not flaw else where
@@ -85,7 +85,7 @@ def _image(
             split=split,
             image=ImageRef(
                 image_id=image_id, source_id=name, path=images / name,
-                image_path=f"{prefix}/{name}",
+                image_path=f"{prefix}/{name}", origin=f"{dataset}/{image_id}",
             ),
             facts=tuple(facts),
         )  # fmt: skip

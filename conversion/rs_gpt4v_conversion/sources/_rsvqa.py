@@ -150,4 +150,5 @@ class _Split:
         return ImageRef(
             image_id=str(number), source_id=name, path=self.images / name,
             image_path=f"{self.image_path}/{name}", gsd=gsd,
+            origin=f"{self.image_path.split('/')[0].lower()}/{number}",
         )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from rs_gpt4v_conversion.records import Annotation, Flaw, Note
+from rs_gpt4v_conversion.records import Annotation, BoxForm, Flaw, Note, Scene
 from rs_gpt4v_conversion.sources._folder import Folder
 
 
@@ -15,13 +16,30 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()  # allowed values; empty: any string
     path: bool = False  # a file: relative to the source's root, or else to SOURCES.toml
+    least: int | float | None = None  # a number of at least this (whole where this is); None: a string
 
 
-Options = Mapping[str, str]
+BOXES = Option(name="boxes", help="how boxes are written in text: upright or rotated", choices=("hbb", "obb"))
+"""For sources whose objects have rotated boxes."""
+
+Options = Mapping[str, str | int | float]
 """The values that the user gave for a source's own options."""
 
-Read = Callable[[Folder, Options], Iterator[Annotation | Flaw | Note]]
-"""A reader: (the source's folder, options) to what the annotation files say, image by image; it opens nothing else."""
+Read = Callable[[Folder, Options], Iterator[Annotation | Scene | Flaw | Note]]
+"""A reader: (the source's folder, options) to what the annotation files say, image by image.
+
+Of images it opens no more than the header, and does without where they are not there (`Folder.size`).
+"""
+
+
+def option_path(options: Options, name: str, default: Path) -> Path:
+    """The file that the user named in an option, or the usual one."""
+    return Path(str(options.get(name, default)))
+
+
+def box_form(options: Options) -> BoxForm:
+    """The form of boxes in text that the user chose, upright where nothing was said."""
+    return "obb" if options.get("boxes") == "obb" else "hbb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +48,7 @@ class PaperFigure:
 
     images: int
     qa_pairs: int
+    note: str = ""  # why what is read differs from it, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +71,4 @@ class Source:
     options: tuple[Option, ...] = ()
     reject_limit: float = 0.2  # share of pairs that may be rejected before the build stops
     shares_images: bool = False  # the official splits are known to have images in common
+    detects: bool = False  # it marks objects: its reader yields scenes

@@ -11,8 +11,8 @@
 Official counts: 2,029 / 290 / 579 images and 17,628 / 2,460 / 4,811 boxes. Boxes are centre, sides and a clockwise turn
 in radians, 0 to pi. The keys are this set's own (`filename`; the upright boxes' file says `annotation`). Category 0 is
 a real class. DontCare marks regions that are not to be judged: they are kept as objects to ignore and never asked
-about. Images without any box (21 / 3 / 8) give no row. `bbox` is the part of the rotated box's envelope that lies in
-the image; a box without area, or outside the image, is left out and noted.
+about, and where there is one nothing is counted. Images without any box (21 / 3 / 8) give no row. `bbox` is the part of
+the rotated box's envelope that lies in the image; a box without area, or outside the image, is left out and noted.
 
 CC-BY-4.0: images may be passed on with credit.
 """
@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
-from rs_gpt4v_conversion.geometry import clip, corners, envelope
-from rs_gpt4v_conversion.records import Annotation, Flaw, Grounding, ImageRef, Note, Object
+from rs_gpt4v_conversion.geometry import corners
+from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Scene
+from rs_gpt4v_conversion.sources._boxes import rotated
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
 from rs_gpt4v_conversion.sources._names import image_name_flaw
-from rs_gpt4v_conversion.sources._source import Options, Source
+from rs_gpt4v_conversion.sources._scene import Marks
+from rs_gpt4v_conversion.sources._source import BOXES, Options, Source, box_form
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -43,13 +45,14 @@ CATEGORIES = {
 
 IGNORED = "DontCare"
 
+SEARCHED = tuple(ours for theirs, ours in CATEGORIES.items() if theirs != IGNORED)
 
-def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]:
+
+def read(folder: Folder, options: Options) -> Iterator[Scene | Flaw | Note]:
     """Read the rotated boxes of every split that is in the folder.
 
     Yields:
-        One annotation an image with boxes, a question for each category in it; notes for what gives no pair; a flaw for
-        each category of an image whose name is no file name.
+        A scene an image; notes for what was left out; a flaw for each category of an image whose name is no file name.
 
     Raises:
         SourceError: No split is there, or a file is not of this form.
@@ -65,14 +68,14 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
             f"rotate_json/{theirs}", f"normal_json/{theirs}",
             "rotate_xml/JPEGImages", "normal_xml/JPEGImages",
         )  # fmt: skip
-        yield from _read_split(folder, path, split, images, f"HIT-UAV/rotate_json/{theirs}")
+        yield from _read_split(folder, path, split, images, f"HIT-UAV/rotate_json/{theirs}", box_form(options))
     if not found:
         raise SourceError(folder.root, "none of them", "rotate_json/annotations/{train,val,test}.json")
 
 
 def _read_split(
-    folder: Folder, path: Path, split: str, images: Path, image_path: str
-) -> Iterator[Annotation | Flaw | Note]:
+    folder: Folder, path: Path, split: str, images: Path, image_path: str, form: BoxForm
+) -> Iterator[Scene | Flaw | Note]:
     content = load_object(folder, path)
     if "annotation" in content and "annotations" not in content:
         raise SourceError(path, "the file of the upright boxes", "rotate_json's file of this name")
@@ -85,10 +88,20 @@ def _read_split(
     for i, image in enumerate(records(content, "images", path)):
         where = f"images[{i}]"
         number = typed(image, "id", int, path, where)
-        size = [typed(image, key, int, path, where) for key in ("width", "height")]
-        objects, notes = _objects(boxes.pop(number, []), names, size[0], size[1], path)
-        yield from notes
-        yield from _annotation(image, where, split, objects, images, image_path)
+        width, height = (typed(image, key, int, path, where) for key in ("width", "height"))
+        marks = _marks(boxes.pop(number, []), names, width, height, path)
+        name = image.get("filename")
+        flaw = image_name_flaw(name)
+        if flaw:
+            yield from marks.flaws(split, where, flaw, describe(name))
+            continue
+        stem = Path(str(name)).stem
+        ref = ImageRef(
+            image_id=stem, source_id=str(name), path=images / str(name), image_path=f"{image_path}/{name}",
+            width=width, height=height, origin=f"hit_uav/{stem}",
+        )  # fmt: skip
+        yield from marks.notes
+        yield marks.scene(split, ref, SEARCHED, form)
     if boxes:
         orphans = sum(map(len, boxes.values()))
         yield Note(reason="box of an image that the file does not list", count=orphans)
@@ -106,14 +119,14 @@ def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:
     return names
 
 
-def _objects(
+def _marks(
     boxes: list[tuple[str, dict[str, Any]]],
     names: dict[int, str],
     width: int,
     height: int,
     path: Path,
-) -> tuple[tuple[Object, ...], list[Note]]:
-    objects, notes = [], []
+) -> Marks:
+    marks = Marks()
     for where, box in boxes:
         category = typed(box, "category_id", int, path, where)
         values = typed(box, "bbox", list, path, where)
@@ -124,56 +137,22 @@ def _objects(
             expected = "centre x and y, width, height and angle"
             raise SourceError(path, describe(values), expected, record=f"{where}.bbox")
         cx, cy, w, h, theta = map(float, values)
-        obb = corners(cx, cy, w, h, theta)
-        bbox = clip(envelope(obb), width, height) if w > 0 and h > 0 else None
-        if bbox is None:
-            notes.append(Note(reason="box without area, or outside its image, left out"))
-            continue
-        objects.append(
-            Object(
-                category=CATEGORIES[names[category]], bbox=bbox, obb=obb,
-                difficult=bool(box.get("difficult", False)), ignore=names[category] == IGNORED,
-            )
+        placed = rotated(corners(cx, cy, max(w, 0.0), max(h, 0.0), theta), width, height)
+        marks.add(
+            CATEGORIES[names[category]], placed,
+            difficult=bool(box.get("difficult", False)), ignore=names[category] == IGNORED,
         )  # fmt: skip
-    return tuple(objects), notes
+    return marks
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _annotation(
-    image: dict[str, Any], where: str, split: str, objects: tuple[Object, ...], images: Path, image_path: str
-) -> Iterator[Annotation | Flaw | Note]:
-    present = sorted({o.category for o in objects if not o.ignore})
-    name = image.get("filename")
-    flaw = image_name_flaw(name)
-    if flaw:
-        for category in present:
-            yield Flaw(
-                task="grounding", split=split, image_id=where, record=f"{where} {category}",
-                reason=flaw, detail=describe(name),
-            )  # fmt: skip
-    elif not present:
-        yield Note(reason="image without a box to ask about")
-    else:
-        yield Annotation(
-            task="grounding",
-            split=split,
-            image=ImageRef(
-                image_id=Path(str(name)).stem, source_id=str(name), path=images / str(name),
-                image_path=f"{image_path}/{name}",
-                width=image["width"], height=image["height"],
-            ),
-            facts=tuple(Grounding(category=c) for c in present),
-            objects=objects,
-        )  # fmt: skip
-
-
 SOURCE = Source(
     kind="hit_uav",
     title="HIT-UAV",
-    tasks=("grounding",),
+    tasks=("vqa", "grounding"),
     read=read,
     layout=(
         "rotate_json/annotations/{train,val,test}.json",
@@ -192,4 +171,6 @@ SOURCE = Source(
   year    = {2023}
 }""",
     splits={"train": (2029, 17628), "validation": (290, 2460), "test": (579, 4811)},
+    options=(BOXES,),
+    detects=True,
 )

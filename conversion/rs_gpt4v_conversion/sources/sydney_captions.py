@@ -10,19 +10,18 @@ No licence is stated; the images are from Google Earth and may not be passed on.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from rs_gpt4v_conversion.records import Annotation, Flaw
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS, read_captions
-from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source
+from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source, option_path
 
 
 def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw]:
     """Read the caption file; see `read_captions`."""
     return read_captions(
         folder,
-        Path(options.get("annotations", folder.root / "dataset.json")),
+        option_path(options, "annotations", folder.root / "dataset.json"),
         dataset="sydney",
         images=folder.images("imgs", "images"),
         image_path="Sydney_captions/imgs",

@@ -35,35 +35,86 @@ CAPTION = (
 )
 """The paper's one caption prompt, as its test files have it."""
 
-VQA = (
-    Template(
-        id="vqa/1",
-        text="{question}\nAnswer the question using a single word or phrase.",
-        origin="paper",
-    ),
+SHORT = "\nAnswer the question using a single word or phrase."
+"""LLaVA-1.5's suffix of a question with a short answer, as the paper's test files have it."""
+
+VQA = (Template(id="vqa/1", text="{question}" + SHORT, origin="paper"),)
+"""A question that the source itself asks."""
+
+PRESENCE = (
+    Template(id="presence-a/1", text="Is there {a_category} in this image?" + SHORT, origin="ours"),
+    Template(id="presence-b/1", text="Does this image show {a_category}?" + SHORT, origin="ours"),
+    Template(id="presence-c/1", text="Can {a_category} be seen in the image?" + SHORT, origin="ours"),
 )
-"""The paper's form of a question with a short answer (LLaVA-1.5's suffix)."""
+"""Whether a category is there: yes or no."""
+
+COUNT = (
+    Template(id="count-a/1", text="How many {categories} are there in this image?" + SHORT, origin="ours"),
+    Template(id="count-b/1", text="What is the number of {categories} in the image?" + SHORT, origin="ours"),
+)
+"""How many objects of a category there are: a number in digits."""
+
+COMPARISON = (
+    Template(id="compare-a/1", text="Are there more {more} than {than} in this image?" + SHORT, origin="ours"),
+    Template(id="compare-b/1", text="Does the image show more {more} than {than}?" + SHORT, origin="ours"),
+)
+"""Whether there are more of one category than of another: yes or no."""
+
+POSITION = (
+    Template(id="position-a/1", text="In which part of the image is the {category}?" + SHORT, origin="ours"),
+    Template(id="position-b/1", text="Where in this image does the {category} lie?" + SHORT, origin="ours"),
+)
+"""In which ninth of the image the only object of a category lies."""
+
+CELLS = (
+    ("top left", "top", "top right"),
+    ("left", "center", "right"),
+    ("bottom left", "bottom", "bottom right"),
+)
+"""The ninths of an image by row and column: words of the picture, not of the compass, for north may be anywhere."""
 
 GROUNDING = (
     Template(
         id="ground-category-a/1",
-        text="Provide the bounding box of every {category} in this image, as [x1, y1, x2, y2].",
+        text="Provide the bounding box of every {category} in this image, as {box}.",
         origin="ours",
     ),
     Template(
         id="ground-category-b/1",
-        text="Where are all the objects of the class {category}? Answer with bounding boxes [x1, y1, x2, y2].",
+        text="Where are all the objects of the class {category}? Answer with bounding boxes {box}.",
         origin="ours",
     ),
     Template(
         id="ground-category-c/1",
-        text="Detect each {category} in the image and give its box as [x1, y1, x2, y2].",
+        text="Detect each {category} in the image and give its box as {box}.",
         origin="ours",
     ),
 )
 """All objects of one category. No wording of the paper is known for grounding: these are ours."""
 
-TEMPLATES: dict[str, Template] = {t.id: t for t in (*CAPTION, *VQA, *GROUNDING)}
+REFERRING = (
+    Template(
+        id="ground-expression-a/1",
+        text="Provide the bounding box of the object that this describes, as {box}: {expression}",
+        origin="ours",
+    ),
+    Template(
+        id="ground-expression-b/1",
+        text="Find this object in the image and answer with its bounding box {box}: {expression}",
+        origin="ours",
+    ),
+)
+"""The object that an expression means."""
+
+REGION = (
+    Template(id="region-a/1", text="Describe the object in the box {box} in one sentence.", origin="ours"),
+    Template(id="region-b/1", text="What is in the region {box} of this image?", origin="ours"),
+)
+"""What is in a box."""
+
+TEMPLATES: dict[str, Template] = {
+    t.id: t for t in (*CAPTION, *VQA, *PRESENCE, *COUNT, *COMPARISON, *POSITION, *GROUNDING, *REFERRING, *REGION)
+}
 """Every template by its id."""
 
 
