@@ -123,7 +123,7 @@ def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annota
             if isinstance(item, Annotation):
                 yield item
                 continue
-            for scene in tiles(item, spec.options):
+            for scene in tiles(item, spec.source, spec.options):
                 yield from ask(scene, before.neighbours)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from rs_gpt4v_conversion.records import Scene
-from rs_gpt4v_conversion.sources import Options
+from rs_gpt4v_conversion.sources import Options, Source
 
 
-def tiles(scene: Scene, options: Options) -> Iterator[Scene]:
+def tiles(scene: Scene, source: Source, options: Options) -> Iterator[Scene]:
     """Cut a scene into tiles, where its source does that."""
     yield scene

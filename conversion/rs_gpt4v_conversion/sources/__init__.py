@@ -9,9 +9,22 @@ import pkgutil
 from functools import cache
 
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._source import BOXES, Option, Options, PaperFigure, Read, Source, box_form
+from rs_gpt4v_conversion.sources._source import (
+    BOXES,
+    TILING,
+    Option,
+    Options,
+    PaperFigure,
+    Read,
+    Source,
+    box_form,
+    option_path,
+)
 
-__all__ = ["BOXES", "Folder", "Option", "Options", "PaperFigure", "Read", "Source", "box_form", "known_sources"]
+__all__ = [
+    "BOXES", "TILING", "Folder", "Option", "Options", "PaperFigure", "Read", "Source", "box_form", "known_sources",
+    "option_path",
+]  # fmt: skip
 
 
 @cache

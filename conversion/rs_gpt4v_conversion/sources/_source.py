@@ -22,6 +22,15 @@ class Option:
 BOXES = Option(name="boxes", help="how boxes are written in text: upright or rotated", choices=("hbb", "obb"))
 """For sources whose objects have rotated boxes."""
 
+TILING = (
+    Option(
+        name="tile", help="side of the square tiles that images are cut into, pixels; 0: images stay whole", least=0
+    ),
+    Option(name="overlap", help="pixels that neighbouring tiles share", least=0),
+    Option(name="keep", help="share of an object's box that must lie in a tile for it to be judged there", least=0.0),
+)
+"""For sources whose images are too large for a row."""
+
 Options = Mapping[str, str | int | float]
 """The values that the user gave for a source's own options."""
 
@@ -72,3 +81,4 @@ class Source:
     reject_limit: float = 0.2  # share of pairs that may be rejected before the build stops
     shares_images: bool = False  # the official splits are known to have images in common
     detects: bool = False  # it marks objects: its reader yields scenes
+    tile: int = 0  # side of the tiles that its images are cut into unless the user says otherwise, pixels; 0: whole
