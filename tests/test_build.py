@@ -22,10 +22,12 @@ from PIL import Image
 
 import rs_gpt4v
 from rs_gpt4v_conversion import pool, shards
+from rs_gpt4v_conversion import workers as processes
 from rs_gpt4v_conversion.build import build
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import GateError, UsageError
-from rs_gpt4v_conversion.sources import Folder, known_sources
+from rs_gpt4v_conversion.reading import Tally, read_source
+from rs_gpt4v_conversion.sources import known_sources
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -58,37 +60,34 @@ def test_a_release_holds_the_stated_files(release: Path) -> None:
 
 def test_every_row_is_right(release: Path, sample: Path) -> None:
     found = {r["id"]: r for r in rows(release)}
-    expected = set()
-    for spec in load_config(sample / "sources.toml").sources:
-        for item in spec.source.read(Folder(spec.root), spec.options):
-            if not hasattr(item, "facts"):
-                continue
-            record = f"{spec.name}/{item.split}/{item.task}/{item.image.image_id}"
-            if record not in found:
-                continue  # all of its pairs were rejected: counted elsewhere
-            expected.add(record)
-            row = found[record]
-            source = item.image.path.read_bytes()
-            assert row["source_sha256"] == hashlib.sha256(source).hexdigest()
-            assert row["image_sha256"] == hashlib.sha256(row["image"]["bytes"]).hexdigest()
-            kept, original = (
-                Image.open(io.BytesIO(row["image"]["bytes"])),
-                Image.open(io.BytesIO(source)),
-            )
-            assert (row["width"], row["height"]) == kept.size
-            assert np.array_equal(np.asarray(kept), np.asarray(original))
-            if original.format == "JPEG":
-                assert row["image"]["bytes"] == source
-            assert row["source_id"] == item.image.path.name
-            assert row["license"] == spec.source.license
-            assert row["modality"] == spec.source.modality
-            assert len(row["conversations"]) == 2 * len(row["pairs"])
-            assert row["conversations"][0]["value"].startswith("<image>\n")
-            assert [t["from"] for t in row["conversations"]] == ["human", "gpt"] * len(row["pairs"])
-            for thing, annotated in zip(row["objects"], item.objects, strict=True):
-                assert thing["category"] == annotated.category
-                assert np.allclose(thing["obb"], annotated.obb, atol=1e-3)
-    assert set(found) == expected
+    drafts = [(spec, d) for spec in load_config(sample / "sources.toml").sources for d in read_source(spec, Tally())]
+    assert set(found) == {draft.id for _, draft in drafts}
+    for spec, draft in drafts:
+        row = found[draft.id]
+        assert row["image_sha256"] == hashlib.sha256(row["image"]["bytes"]).hexdigest()
+        kept = Image.open(io.BytesIO(row["image"]["bytes"]))
+        assert (row["width"], row["height"]) == kept.size
+        if not draft.image.window and not draft.image.stretch:
+            the_image_is_the_sources_own(row, draft.image.path)
+        assert row["source_id"] == draft.image.source_id
+        assert row["license"] == spec.source.license
+        assert row["modality"] == spec.source.modality
+        assert len(row["conversations"]) == 2 * len(row["pairs"])
+        assert row["conversations"][0]["value"].startswith("<image>\n")
+        assert [t["from"] for t in row["conversations"]] == ["human", "gpt"] * len(row["pairs"])
+        for thing, annotated in zip(row["objects"], draft.objects, strict=True):
+            assert thing["category"] == annotated.category
+            assert np.allclose(thing["bbox"], annotated.bbox, atol=1e-3)
+            assert np.allclose(thing["obb"], annotated.obb or (), atol=1e-3)
+
+
+def the_image_is_the_sources_own(row: dict, path: Path) -> None:
+    source = path.read_bytes()
+    assert row["source_sha256"] == hashlib.sha256(source).hexdigest()
+    kept, original = Image.open(io.BytesIO(row["image"]["bytes"])), Image.open(io.BytesIO(source))
+    assert np.array_equal(np.asarray(kept), np.asarray(original))
+    if original.format == "JPEG":
+        assert row["image"]["bytes"] == source
 
 
 def test_captions_and_questions_have_the_papers_words(release: Path) -> None:
@@ -263,7 +262,7 @@ def test_a_worker_that_is_killed_stops_the_build_with_a_sentence(
     from rs_gpt4v_conversion.errors import ConversionError
 
     killed = False
-    real = pool.wait
+    real = processes.wait
 
     def kill_one(*args: object, **options: object):
         nonlocal killed
@@ -273,7 +272,7 @@ def test_a_worker_that_is_killed_stops_the_build_with_a_sentence(
             os.kill(children[0].pid, signal.SIGKILL)
         return real(*args, **options)
 
-    monkeypatch.setattr(pool, "wait", kill_one)
+    monkeypatch.setattr(processes, "wait", kill_one)
     with pytest.raises(ConversionError, match="a worker process was killed"):
         make(small("rsicd", "ucm_captions"), tmp_path / "rs-gpt4v", workers=2)
 

@@ -1,5 +1,6 @@
 """The card: a pure function of its text and of what was counted."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from huggingface_hub import DatasetCard
 from rs_gpt4v_conversion.card import PLACEHOLDERS, CardFacts, card_text, make_card
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import ConversionError
+from rs_gpt4v_conversion.overlaps import Shared
 from rs_gpt4v_conversion.paper import Line
 from rs_gpt4v_conversion.shards import Shard
 
@@ -16,7 +18,7 @@ GOLDEN = Path(__file__).with_name("golden") / "card.md"
 
 
 @pytest.fixture
-def facts(sample: Path) -> CardFacts:
+def facts(small: Callable[..., Path]) -> CardFacts:
     def shard(path: str, rows: int) -> Shard:
         return Shard(path=path, rows=rows, qa_pairs=3 * rows, bytes=1000 * rows, sha256="ab" * 32, rejects=())
 
@@ -24,7 +26,7 @@ def facts(sample: Path) -> CardFacts:
         task="captioning", source="rsicd", split="test", read_images=1093, read_questions=1093, read_pairs=3619,
         images=1092, qa_pairs=3618, merged=1846, paper_images=1093, paper_qa_pairs=1093, missing_images=1,
     )  # fmt: skip
-    config = load_config(sample / "sources.toml")
+    config = load_config(small("rsicd", "rsvqa_hr", version="0.1.0"))
     return CardFacts(
         config=config,
         shards=(
@@ -36,6 +38,7 @@ def facts(sample: Path) -> CardFacts:
             shard("mini/phili-00000-of-00001.parquet", 2),
         ),
         lines=(line,),
+        shared=(Shared("rsicd", "test", "rsivqa", "train", "name", 1093),),
         rejects=({"source": "rsicd", "stage": "verify", "reason": "blank caption", "count": 1},),
         features=[{"name": "id", "dtype": "string"}],
         splits=("train", "validation", "test", "phili"),

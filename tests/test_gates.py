@@ -23,14 +23,18 @@ from tiny_release import BOXES, CAPTIONS, MINI, QUESTIONS, TESTS, Row, draw, pic
 
 GATES = [
     "manifest", "schema", "readable", "counts", "ids", "conversations", "boxes", "images", "splits",
-    "splits of sources known to overlap", "index", "mini",
+    "splits known to share images", "index", "mini",
 ]  # fmt: skip
 TALK, BOX = 3, 7  # rows of draw(): the first of vqa/alpha/train, the first of grounding/beta/train
 Change = Callable[[list[Row]], object]
 
 
-def failing(folder: Path, **options: Any) -> dict[str, GateResult]:
-    return {r.name: r for r in check(folder, **options) if r.count}
+def failing(folder: Path, known_overlap: set[str] | None = None, leakage: str = "drop") -> dict[str, GateResult]:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sources"] = {name: {"shares_images": True} for name in known_overlap or ()}
+    manifest["leakage"] = leakage
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return {r.name: r for r in check(folder) if r.count}
 
 
 def written(tmp_path: Path, change: Change, **options: Any) -> Path:
@@ -241,14 +245,17 @@ def test_known_overlap_excuses_no_other_source(tmp_path: Path) -> None:
     found = failing(written(tmp_path, same_image(5, BOX)), known_overlap={"alpha"})
     assert found["splits"].ids == ("beta/train/grounding/31",)
     assert found["splits"].detail.endswith("alpha/test/vqa/21")
-    assert found["splits of sources known to overlap"].ids == ("alpha/test/vqa/21",)
+    assert found["splits known to share images"].ids == ("alpha/test/vqa/21",)
 
 
 def test_known_overlap_excuses_nothing_between_two_sources_that_both_are_known(tmp_path: Path) -> None:
     def change(rows: list[Row]) -> None:
         rows[5].update({k: rows[BOX][k] for k in ("image", "image_sha256", "source_sha256")})
 
-    assert list(failing(written(tmp_path, change), known_overlap={"alpha", "beta"})) == ["splits"]
+    folder = written(tmp_path, change)
+    assert list(failing(folder, known_overlap={"alpha", "beta"})) == ["splits"]
+    only_told = failing(folder, known_overlap={"alpha", "beta"}, leakage="report")
+    assert list(only_told) == ["splits known to share images"]
 
 
 def test_an_image_is_known_again_by_its_sources_digest(tmp_path: Path) -> None:
@@ -510,7 +517,7 @@ def test_gates_are_found_by_the_names_of_their_modules() -> None:
     import rs_gpt4v_conversion.gates as package
 
     modules = {p.stem for p in Path(str(package.__file__)).parent.glob("[a-z]*.py")}
-    assert modules == set(GATES) - {"readable", "splits of sources known to overlap"}
+    assert modules == set(GATES) - {"readable", "splits known to share images"}
 
 
 def test_splits_and_tests_of_the_tiny_release_are_the_contracts() -> None:

@@ -67,8 +67,10 @@ def row(task: str, source: str, split: str, number: int, image: bytes, pairs: li
             for n, (category, _, _) in enumerate(pairs)
         ],
         "task": task, "source": source, "modality": "optical", "objects": [], "width": SIZE[0], "height": SIZE[1],
-        "gsd": 0.5, "image_path": f"{source}/{number}.jpg", "parent": "", "window": [], "scale": 1.0, "crs": "",
-        "bounds": [], "image_sha256": sha(image), "source_sha256": sha(image), "source_id": f"{number}.jpg",
+        "gsd": 0.5, "image_path": f"{source}/{number}.jpg",
+        "parent": "", "window": [], "scale": 1.0, "crs": "",
+        "bounds": [], "rendering": "",
+        "image_sha256": sha(image), "source_sha256": sha(image), "source_id": f"{number}.jpg",
         "license": "made for the tests",
     }  # fmt: skip
 
@@ -77,7 +79,7 @@ def thing(category: str, x: float, y: float, w: float, h: float) -> dict[str, An
     """An upright object with both kinds of box."""
     return {
         "category": category, "bbox": [x, y, x + w, y + h], "obb": [x, y, x + w, y, x + w, y + h, x, y + h],
-        "difficult": False, "ignore": False,
+        "difficult": False, "ignore": False, "number": 0, "iof": 1.0,
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Make a release: read, spool, write shards, and put the index, quality, card and manifest beside them."""
 
 import json
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,21 @@ from rs_gpt4v_conversion.card import CardFacts, card_text, make_card
 from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import write_bytes
-from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
+from rs_gpt4v_conversion.gates import GateResult, as_json, known_overlap, run_gates
 from rs_gpt4v_conversion.index import write_index
-from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest
+from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest, source_table
 from rs_gpt4v_conversion.naming import natural
 from rs_gpt4v_conversion.out import close, opened, remove_stale
+from rs_gpt4v_conversion.overlaps import Appearance, Overlaps, find
 from rs_gpt4v_conversion.paper import Line, composition, reject_lines
+from rs_gpt4v_conversion.pixels import shared_pixels
 from rs_gpt4v_conversion.pool import write_shards
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.reading import Tally, check_reject_limit, read_source
 from rs_gpt4v_conversion.records import Draft
 from rs_gpt4v_conversion.release import ReleaseFolder, ShardEntry
 from rs_gpt4v_conversion.shards import Shard, plan_shards
-from rs_gpt4v_conversion.spool import Spool
+from rs_gpt4v_conversion.spool import Spool, Spooled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +50,22 @@ def plan(config: Config, splits: tuple[str, ...]) -> tuple[list[Line], Tally]:
         SourceError: A source's folder or file is not what its reader expects.
     """
     tally = Tally()
+    seen: list[Appearance] = []
     for spec in config.sources:
         progress = Progress(f"reading {spec.name}", 0, "images")
-        for _ in read_source(spec, tally):
+        for draft in read_source(spec, tally):
             progress.advance()
+            if len(config.sources) > 1 and draft.image.origin:
+                seen.append(
+                    Appearance(
+                        task=draft.task, source=draft.source, split=draft.split, row_id=draft.id,
+                        pairs=len(draft.pairs), origin=draft.image.origin, key=draft.image.origin,
+                    )
+                )  # fmt: skip
         progress.close()
+    overlaps = Overlaps()
+    find(seen, "name", overlaps)
+    _enter_overlaps(overlaps, config, tally)
     return composition(tally, config.sources, splits), tally
 
 
@@ -79,6 +93,11 @@ def build(config: Config, out: Path, *, workers: int, skip_missing: bool) -> Bui
         if whole is not None:
             close(out)
             return whole
+        if len(config.sources) > 1:
+            overlaps = _overlaps(spool, workers)
+            _enter_overlaps(overlaps, config, tally)
+            if config.leakage == "drop":
+                spool.drop(overlaps.leaks.keys())
         plans = plan_shards(spool, rs_gpt4v.arrow_schema())
         if not plans:
             raise UsageError(f"{config.path}: no row is left to write; see `rs-gpt4v plan`")
@@ -110,6 +129,8 @@ def _whole(config: Config, out: Path, tally: Tally) -> Built | None:
     ]
     if (manifest["date"], manifest.get("inputs"), was) != (config.date, tally.inputs, read):
         return None
+    if (manifest.get("sources"), manifest.get("leakage")) != (source_table(config), config.leakage):
+        return None
     listed = {s["path"]: s["bytes"] for s in manifest["shards"]}
     listed.update({name: file["bytes"] for name, file in manifest["files"].items()})
     for name, size in listed.items():
@@ -139,6 +160,40 @@ def _spool(config: Config, path: Path, tally: Tally, *, skip_missing: bool) -> S
     if missing and not skip_missing:
         raise UsageError(_missing_sentence(missing, config.sources))
     return spool
+
+
+def _enter_overlaps(overlaps: Overlaps, config: Config, tally: Tally) -> None:
+    tally.shared = sorted(overlaps.shared)
+    if config.leakage == "drop":
+        tally.leave_out(overlaps.leaks.values())
+
+
+def _overlaps(spool: Spool, workers: int) -> Overlaps:
+    """Images shared between sources, by name and, where that does not tell already, by their pixels."""
+    found = Overlaps()
+    rows = [(part, row) for part, rows in spool.ordered() for row in rows]
+    find((_appearance(part, row, row.origin) for part, row in rows if row.origin), "name", found)
+    users: dict[Path, set[str]] = defaultdict(set)
+    for (_, source, _), row in rows:
+        if row.whole is not None:
+            users[row.whole].add(source)
+    progress = Progress("comparing pixels", len(users), "images")
+    digests = shared_pixels({p: frozenset(s) for p, s in users.items()}, workers, progress.advance)
+    progress.close()
+    by_pixels = (
+        _appearance(part, row, digests[row.whole])
+        for part, row in rows
+        if row.whole is not None and row.whole in digests
+    )
+    find(by_pixels, "pixels", found)
+    return found
+
+
+def _appearance(part: tuple[str, str, str], row: Spooled, key: str) -> Appearance:
+    task, source, split = part
+    return Appearance(
+        task=task, source=source, split=split, row_id=row.row_id, pairs=row.pairs, origin=row.origin, key=key
+    )
 
 
 def _missing_sentence(missing: dict[str, list[Path]], specs: tuple[SourceSpec, ...]) -> str:
@@ -183,13 +238,16 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     write_index(out, [s.path for s in data], rs_gpt4v.image_ranges)
     entries = [ShardEntry(path=s.path, rows=s.rows, qa_pairs=s.qa_pairs, bytes=s.bytes, sha256=s.sha256) for s in data]
     # the images were decoded and hashed a moment ago, when they were written
-    gates = run_gates(ReleaseFolder(out, shards=entries), images=False, known_overlap=known_overlap(config))
+    gates = run_gates(
+        ReleaseFolder(out, shards=entries), images=False, known_overlap=known_overlap(source_table(config)),
+        leakage=config.leakage,
+    )  # fmt: skip
     write_bytes(out / "quality.json", dump(as_json(gates)))
     write_bytes(out / "rejects.jsonl", _rejects(tally))
     lines = composition(tally, config.sources, rs_gpt4v.SPLITS)
     facts = CardFacts(
         config=config, shards=tuple(written), lines=tuple(lines),
-        rejects=tuple(reject_lines(tally)), features=rs_gpt4v.FEATURES._to_yaml_list(),
+        rejects=tuple(reject_lines(tally)), shared=tuple(tally.shared), features=rs_gpt4v.FEATURES._to_yaml_list(),
         splits=rs_gpt4v.SPLITS,
     )  # fmt: skip
     write_bytes(out / "README.md", make_card(card_text(), facts).encode())
@@ -197,11 +255,6 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     manifest = make_manifest(out, config, shards, tally, rs_gpt4v.VERSION)
     write_bytes(out / NAME, dump(manifest))
     return Built(folder=out, manifest=manifest, lines=lines, gates=gates, tally=tally)
-
-
-def known_overlap(config: Config) -> set[str]:
-    """Names of the sources whose official splits are known to share images."""
-    return {spec.name for spec in config.sources if spec.source.shares_images}
 
 
 def _rejects(tally: Tally) -> bytes:

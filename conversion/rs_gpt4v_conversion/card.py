@@ -17,7 +17,8 @@ import yaml
 
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.errors import ConversionError
-from rs_gpt4v_conversion.paper import Line, by_question
+from rs_gpt4v_conversion.overlaps import Shared, sentence
+from rs_gpt4v_conversion.paper import TOTALS, Line, absent, by_question
 from rs_gpt4v_conversion.shards import Shard
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -31,6 +32,7 @@ class CardFacts:
     shards: tuple[Shard, ...]  # of data/ and mini/
     lines: tuple[Line, ...]
     rejects: tuple[Mapping[str, str | int], ...]
+    shared: tuple[Shared, ...]  # images that sources have in common
     features: list[Any]  # as `datasets` writes them into YAML
     splits: tuple[str, ...]
 
@@ -170,6 +172,28 @@ def _composition(facts: CardFacts) -> str:
     return _table(head, rows)
 
 
+def _differences(facts: CardFacts) -> str:
+    lines = [f"- {x.task}, {x.source}, {x.split}: {x.difference}." for x in facts.lines if x.difference]
+    for line in absent(facts.config.sources, facts.lines):
+        what = f"{line.figure.images:,} images, {line.figure.qa_pairs:,} pairs"
+        lines.append(f"- {line.task}, {line.title}, {line.split}: not in this release; the paper has {what}.")
+    for split, total in TOTALS.items():
+        of_split = [x for x in facts.lines if x.split == split and x.paper_qa_pairs is not None]
+        images = sum(x.read_images for x in of_split)
+        units = sum(x.read_questions if by_question(x) else x.read_pairs for x in of_split)
+        lines.append(
+            f"- All of the paper's lines of {split} that are here: {images:,} images and {units:,} pairs read; "
+            f"the paper's total is {total.images:,} and {total.qa_pairs:,}."
+        )
+    return "\n".join(lines)
+
+
+def _overlaps(facts: CardFacts) -> str:
+    dropped = facts.config.leakage == "drop"
+    lines = [f"- {sentence(s, dropped=dropped)}." for s in facts.shared]
+    return "\n".join(lines) or "No image was found in two sources."
+
+
 def _rejects(facts: CardFacts) -> str:
     missing = sum(x.missing_images for x in facts.lines)
     lines = [f"- {r['source']}: {r['count']:,} pairs, {r['reason']} ({r['stage']})" for r in facts.rejects]
@@ -217,7 +241,9 @@ PLACEHOLDERS: dict[str, Callable[[CardFacts], str]] = {
     "qa_pairs": lambda f: f"{sum(s.qa_pairs for s in config_shards(f.shards)['all']):,}",
     "configs": _configs,
     "composition": _composition,
+    "differences": _differences,
     "rejects": _rejects,
+    "overlaps": _overlaps,
     "sources": _sources,
     "citations": _citations,
 }

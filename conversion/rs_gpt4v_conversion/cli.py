@@ -72,11 +72,12 @@ def _plan(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.config import load_config
     from rs_gpt4v_conversion.paper import as_json, as_text
 
-    lines, tally = plan(load_config(parsed.sources), SPLITS)
+    config = load_config(parsed.sources)
+    lines, tally = plan(config, SPLITS)
     if parsed.json:
         _give_json(as_json(lines, tally))
     else:
-        give(as_text(lines, tally))
+        give(as_text(lines, tally, config))
     return 0
 
 
@@ -118,7 +119,7 @@ def _build(parsed: argparse.Namespace) -> int:
     if built.already:
         say(f"{parsed.out} holds this release already, whole: {rows:,} rows, {pairs:,} pairs")
     else:
-        say(as_text(built.lines, built.tally))
+        say(as_text(built.lines, built.tally, config))
         missing = sum(x.missing_images for x in built.lines)
         if missing:
             say(f"left out  {missing:,} images that are not in their folders")
@@ -132,10 +133,8 @@ def _build(parsed: argparse.Namespace) -> int:
 
 def _check(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.gates import as_json, as_text, check
-    from rs_gpt4v_conversion.sources import known_sources
 
-    overlap = {kind for kind, source in known_sources().items() if source.shares_images}
-    results = check(parsed.release, known_overlap=overlap)
+    results = check(parsed.release)
     if parsed.json:
         _give_json(as_json(results))
     say(as_text(results))

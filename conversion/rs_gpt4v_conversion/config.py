@@ -45,6 +45,7 @@ class Config:
     version: str  # of the release
     date: str  # of its publication, ISO 8601; nothing else in a release knows the time
     sources: tuple[SourceSpec, ...]
+    leakage: str = "drop"  # what becomes of rows of train whose image another source tests on: `drop` or `report`
 
 
 def load_config(path: Path) -> Config:
@@ -54,10 +55,13 @@ def load_config(path: Path) -> Config:
         UsageError: It cannot be read, is no TOML, or says something unknown.
     """
     table = _parse(path)
-    _known(table, ("version", "date", "source"), f"{path}")
+    _known(table, ("version", "date", "leakage", "source"), f"{path}")
     version = _string(table, "version", f"{path}")
     if not VERSION.fullmatch(version):
         raise UsageError(f"{path}: version is {version!r}, expected three numbers such as 1.0.0")
+    leakage = table.get("leakage", "drop")
+    if leakage not in ("drop", "report"):
+        raise UsageError(f"{path}: leakage is {leakage!r}, expected 'drop' or 'report'")
     entries = table.get("source")
     if not isinstance(entries, list) or not entries:
         raise UsageError(f"{path}: no [[source]] table, expected at least one")
@@ -66,7 +70,7 @@ def load_config(path: Path) -> Config:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{path}: two sources are called {name!r}; give one of them another `name`")
-    return Config(path=path, version=version, date=_date(table, path), sources=specs)
+    return Config(path=path, version=version, date=_date(table, path), sources=specs, leakage=leakage)
 
 
 def _parse(path: Path) -> dict[str, Any]:

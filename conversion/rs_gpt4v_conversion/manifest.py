@@ -57,11 +57,30 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
             {"source": source, "note": reason, "count": count}
             for (source, reason), count in sorted(tally.notes.items())
         ],
+        "leakage": config.leakage,
+        "shared": [asdict(shared) for shared in tally.shared],
+        "sources": source_table(config),
         "inputs": dict(sorted(tally.inputs.items())),
         "made_with": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("datasets", "numpy", "pillow", "pyarrow", "rs-gpt4v")},
         },
+    }
+
+
+def source_table(config: Config) -> dict[str, dict[str, Any]]:
+    """What SOURCES.toml says of each source, without the places of files: these differ from machine to machine."""
+    return {
+        spec.name: {
+            "kind": spec.source.kind,
+            "shares_images": spec.source.shares_images,
+            "limit": spec.limit,
+            "max_side": spec.max_side,
+            "options": {
+                o.name: spec.options[o.name] for o in spec.source.options if o.name in spec.options and not o.path
+            },
+        }
+        for spec in config.sources
     }
 
 
@@ -92,7 +111,7 @@ def stages(tally: Tally) -> dict[str, list[dict[str, Any]]]:
         left = sum(c.read_pairs for c in counts)
         rejects = Counter((r.stage, r.reason) for r in tally.rejects if r.source == source)
         lines: list[dict[str, Any]] = []
-        for stage in ("read", "verify", "image"):
+        for stage in ("read", "verify", "leakage", "image"):
             reasons = {reason: n for (at, reason), n in sorted(rejects.items()) if at == stage}
             rejected = sum(reasons.values())
             missing = sum(c.missing_pairs for c in counts) if stage == "image" else 0

@@ -1,10 +1,24 @@
-"""The paper's composition (arXiv 2406.12479) beside what was read and kept."""
+"""The paper's composition (arXiv 2406.12479) beside what was read and kept, every difference in words."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from rs_gpt4v_conversion.config import SourceSpec
-from rs_gpt4v_conversion.reading import Tally
+from rs_gpt4v_conversion.config import Config, SourceSpec
+from rs_gpt4v_conversion.overlaps import sentence
+from rs_gpt4v_conversion.reading import Count, Tally
+from rs_gpt4v_conversion.sources import PaperFigure, known_sources
+
+TOTALS = {"train": PaperFigure(images=91937, qa_pairs=991206), "test": PaperFigure(images=15999, qa_pairs=258419)}
+"""The paper's sums over its lines, by split."""
+
+GPT4V = {
+    ("detailed_description", "train"): PaperFigure(images=9466, qa_pairs=9466),
+    ("conversation", "train"): PaperFigure(images=9465, qa_pairs=62066),
+    ("detailed_description", "test"): PaperFigure(images=613, qa_pairs=613),
+    ("conversation", "test"): PaperFigure(images=613, qa_pairs=3987),
+}
+"""The paper's lines that GPT-4V wrote about images of DIOR-RSVG. Of train only the sum of the two is certain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +37,20 @@ class Line:
     paper_images: int | None
     paper_qa_pairs: int | None
     missing_images: int
+    difference: str = ""  # from the paper's figure, in words; empty where the paper has none
 
 
 def composition(tally: Tally, specs: Iterable[SourceSpec], splits: tuple[str, ...]) -> list[Line]:
     """The table, in the order of tasks, sources and official splits."""
-    sources = {spec.name: spec.source for spec in specs}
+    sources = {spec.name: spec for spec in specs}
     order = {split: i for i, split in enumerate(splits)}
+    reasons: dict[tuple[str, str, str], Counter[str]] = {}
+    for reject in tally.rejects:
+        reasons.setdefault((reject.task, reject.source, reject.split), Counter())[reject.reason] += 1
     lines = []
     for part in sorted(tally.counts, key=lambda p: (p[0], p[1], order.get(p[2], len(order)))):
         task, name, split = part
-        figure = sources[name].paper.get((task, split))
+        figure = sources[name].source.paper.get((task, split))
         count = tally.counts[part]
         lines.append(
             Line(
@@ -42,9 +60,77 @@ def composition(tally: Tally, specs: Iterable[SourceSpec], splits: tuple[str, ..
                 paper_images=figure.images if figure else None,
                 paper_qa_pairs=figure.qa_pairs if figure else None,
                 missing_images=count.missing_images,
+                difference=_difference(count, figure, part, sources[name], reasons.get(part, Counter())),
             )
         )  # fmt: skip
     return lines
+
+
+def _difference(
+    count: Count, figure: PaperFigure | None, part: tuple[str, str, str], spec: SourceSpec, reasons: Counter[str]
+) -> str:
+    """What was read and kept against the paper's figure, with the reasons; empty where it has none."""
+    if figure is None:
+        return ""
+    task, _, split = part
+    questions = task == "captioning" and split != "train"
+    units, read = ("questions", count.read_questions) if questions else ("pairs", count.read_pairs)
+    if (count.read_images, read) == (figure.images, figure.qa_pairs):
+        text = f"read as in the paper ({count.read_images:,} images, {read:,} {units})"
+    else:
+        text = (
+            f"read {count.read_images:,} images, {read:,} {units}; the paper has {figure.images:,}, {figure.qa_pairs:,}"
+        )
+        text += f": {_why(count, spec, split, figure)}"
+    images, pairs = count.read_images - count.images, count.read_pairs - count.qa_pairs
+    if pairs:
+        causes = [f"{n:,} {reason}" for reason, n in reasons.most_common()]
+        if count.missing_pairs:
+            causes.append(f"{count.missing_pairs:,} of images that were not at hand")
+        text += f"; kept {images:,} images and {pairs:,} pairs fewer: {', '.join(causes)}"
+    return text
+
+
+def _why(count: Count, spec: SourceSpec, split: str, figure: PaperFigure) -> str:
+    if spec.limit is not None:
+        return f"SOURCES.toml limits the source to {spec.limit:,} images"
+    official, _ = spec.source.splits.get(split, (None, 0))
+    if count.read_images < figure.images:
+        holds = f"; the official ones have {official:,} images" if official else ""
+        return f"the annotation files at hand are not complete{holds}"
+    return figure.note or "the annotation files at hand are another version than the paper's"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperLine:
+    """A line of the paper's table."""
+
+    task: str
+    kind: str
+    title: str
+    split: str
+    figure: PaperFigure
+
+
+def paper_lines() -> list[PaperLine]:
+    """The paper's table."""
+    lines = [
+        PaperLine(task=task, kind=kind, title=source.title, split=split, figure=figure)
+        for kind, source in known_sources().items()
+        for (task, split), figure in source.paper.items()
+    ]
+    gpt4v = [
+        PaperLine(task=task, kind="dior_rsvg", title="DIOR-RSVG, by GPT-4V", split=split, figure=figure)
+        for (task, split), figure in GPT4V.items()
+    ]
+    return [*lines, *gpt4v]
+
+
+def absent(specs: Iterable[SourceSpec], lines: Iterable[Line]) -> list[PaperLine]:
+    """The paper's lines that have no line here."""
+    kinds = {spec.name: spec.source.kind for spec in specs}
+    here = {(line.task, kinds[line.source], line.split) for line in lines}
+    return [line for line in paper_lines() if (line.task, line.kind, line.split) not in here]
 
 
 def reject_lines(tally: Tally) -> list[dict[str, str | int]]:
@@ -60,6 +146,7 @@ def as_json(lines: list[Line], tally: Tally) -> dict[str, object]:
     return {
         "rows": [asdict(line) for line in lines],
         "rejects": reject_lines(tally),
+        "shared": [asdict(shared) for shared in tally.shared],
         "notes": [
             {"source": source, "note": reason, "count": count}
             for (source, reason), count in sorted(tally.notes.items())
@@ -67,8 +154,8 @@ def as_json(lines: list[Line], tally: Tally) -> dict[str, object]:
     }
 
 
-def as_text(lines: list[Line], tally: Tally) -> str:
-    """The table for people, with rejects and notes below it."""
+def as_text(lines: list[Line], tally: Tally, config: Config) -> str:
+    """The table for people; below it what differs from the paper, rejects, shared images and notes."""
     head = (
         "task",
         "source",
@@ -102,7 +189,12 @@ def as_text(lines: list[Line], tally: Tally) -> str:
     if any(by_question(x) for x in lines):
         text.append("* the paper counts an image's captions in a test split as one question: there "
                     "the number of questions is what agrees.")  # fmt: skip
+    text.extend(f"paper     {x.task}, {x.source}, {x.split}: {x.difference}" for x in lines if x.difference)
+    for line in absent(config.sources, lines):
+        has = f"{line.figure.images:,} images, {line.figure.qa_pairs:,} pairs"
+        text.append(f"paper     {line.task}, {line.title}, {line.split}: not here; the paper has {has}")
     text.extend(f"rejected  {r['source']}: {r['count']:,} in {r['stage']}: {r['reason']}" for r in reject_lines(tally))
+    text.extend(f"shared    {sentence(s, dropped=config.leakage == 'drop')}" for s in tally.shared)
     text.extend(f"note      {source}: {n:,} x {reason}" for (source, reason), n in sorted(tally.notes.items()))
     return "\n".join(text)
 

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rs_gpt4v_conversion.adapt import adapt, row_id
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.errors import GateError
+from rs_gpt4v_conversion.overlaps import Leak, Shared
 from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject, Scene
 from rs_gpt4v_conversion.scenes import Neighbours, ask
 from rs_gpt4v_conversion.sources import Folder
@@ -39,6 +40,7 @@ class Tally:
     rejects: list[Reject] = field(default_factory=list)
     notes: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, reason)
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)  # source: file: sha256
+    shared: list[Shared] = field(default_factory=list)  # images that sources have in common
 
     def part(self, task: str, source: str, split: str) -> Count:
         """The books of one part."""
@@ -47,6 +49,21 @@ class Tally:
     def reject(self, reject: Reject) -> None:
         """Enter a rejected pair."""
         self.rejects.append(reject)
+
+    def leave_out(self, leaks: Iterable[Leak]) -> None:
+        """Enter rows of train whose image another source tests on as rejected."""
+        for leak in leaks:
+            row, (source, split) = leak.row, leak.test
+            count = self.part(row.task, row.source, row.split)
+            count.images -= 1
+            count.qa_pairs -= row.pairs
+            for number in range(row.pairs):
+                self.reject(
+                    Reject(
+                        id=f"{row.row_id}#{number}", task=row.task, source=row.source, split=row.split,
+                        stage="leakage", reason=f"image is in the {split} split of {source}",
+                    )
+                )  # fmt: skip
 
     def reasons(self) -> Counter[tuple[str, str, str]]:
         """Number of rejects by (source, stage, reason)."""
@@ -172,8 +189,9 @@ def check_reject_limit(spec: SourceSpec, tally: Tally) -> None:
         GateError: The share of rejected pairs is above the source's limit.
     """
     read = sum(c.read_pairs for (_, source, _), c in tally.counts.items() if source == spec.name)
-    rejects = [r for r in tally.rejects if r.source == spec.name]
-    images = {r.id.rsplit("#", 1)[0] for r in rejects}
+    # what leaks is no flaw of the folder
+    rejects = [r for r in tally.rejects if r.source == spec.name and r.stage != "leakage"]
+    images = {tuple(r.id.rsplit("#", 1)[0].split("/", 3)[1::2]) for r in rejects}  # (split, image id)
     if len(images) <= 1 or len(rejects) <= spec.reject_limit * read:
         return
     (reason, count), *_ = Counter(r.reason for r in rejects).most_common(1)

@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,9 @@ class Spooled:
     length: int
     size: int  # of the image's file, bytes
     digest: str  # of the draft and of its file's size and time of change
+    pairs: int
+    origin: str  # of its image, see `ImageRef`
+    whole: Path | None  # the image's file, where the row shows all of it as it is
 
 
 class Spool:
@@ -52,8 +55,16 @@ class Spool:
             Spooled(
                 image_id=draft.image.image_id, row_id=draft.id, offset=offset, length=len(content),
                 size=size, digest=hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest(),
+                pairs=len(draft.pairs), origin=draft.image.origin,
+                whole=None if draft.image.window or draft.image.stretch else draft.image.path,
             )
         )  # fmt: skip
+
+    def drop(self, row_ids: Collection[str]) -> None:
+        """Leave rows out."""
+        for part, rows in self.parts.items():
+            self.parts[part] = [r for r in rows if r.row_id not in row_ids]
+        self.parts = {part: rows for part, rows in self.parts.items() if rows}
 
     def ordered(self) -> Iterator[tuple[tuple[str, str, str], list[Spooled]]]:
         """The parts in alphabetical order, each in the natural order of its images' ids.

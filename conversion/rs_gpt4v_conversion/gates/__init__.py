@@ -23,18 +23,17 @@ from rs_gpt4v_conversion.gates.schema import schema_gate
 from rs_gpt4v_conversion.gates.splits import Splits
 from rs_gpt4v_conversion.release import UNREADABLE, ReleaseFolder, Where
 
-__all__ = ["GateResult", "as_json", "as_text", "check", "run_gates"]
+__all__ = ["GateResult", "as_json", "as_text", "check", "known_overlap", "run_gates"]
 
 SHOWN_AT_ONCE = 3
 """Ids under a gate that does not hold, in the text for people."""
 
 
-def check(path: Path, *, known_overlap: Collection[str] = ()) -> list[GateResult]:
+def check(path: Path) -> list[GateResult]:
     """Run every gate on a finished release.
 
     Args:
         path: The release folder.
-        known_overlap: Sources whose official splits are known to share images.
 
     Raises:
         UsageError: The folder is no release.
@@ -43,9 +42,18 @@ def check(path: Path, *, known_overlap: Collection[str] = ()) -> list[GateResult
 
     release = ReleaseFolder(path)
     progress = Progress("checking", sum(s.rows for s in release.shards), "rows")
-    results = run_gates(release, known_overlap=known_overlap, on_progress=progress.advance)
+    results = run_gates(
+        release, known_overlap=known_overlap(release.manifest.get("sources")),
+        leakage=str(release.manifest.get("leakage", "drop")), on_progress=progress.advance,
+    )  # fmt: skip
     progress.close()
     return results
+
+
+def known_overlap(sources: Any) -> set[str]:
+    """Names of the sources whose official splits are known to share images, from a manifest's table of sources."""
+    table = sources if isinstance(sources, dict) else {}
+    return {name for name, facts in table.items() if isinstance(facts, dict) and facts.get("shares_images") is True}
 
 
 def run_gates(
@@ -53,6 +61,7 @@ def run_gates(
     *,
     images: bool = True,
     known_overlap: Collection[str] = (),
+    leakage: str = "drop",
     on_progress: Callable[[int], None] | None = None,
 ) -> list[GateResult]:
     """Run the gates in one pass over the rows.
@@ -60,7 +69,8 @@ def run_gates(
     Args:
         release: The folder; one without a manifest yet is not held against one.
         images: Read, decode and hash every image; the build has just done so and leaves it out.
-        known_overlap: See `check`.
+        known_overlap: Sources whose official splits are known to share images.
+        leakage: `drop` where no image of train may be one that another source tests on, `report` where it may.
         on_progress: Called with the number of rows of data/ that were looked at since the last call.
     """
     import rs_gpt4v  # `datasets` with it
@@ -68,14 +78,12 @@ def run_gates(
     results = [manifest_gate(release)] if release.manifest else []
     schema = schema_gate(release, rs_gpt4v.arrow_schema())
     unreadable = _broken(release, schema)
-    gates = _row_gates(release, unreadable, known_overlap, images=images)
+    gates = _row_gates(release, unreadable, Splits(known_overlap, leakage), images=images)
     readable = _pass(release, gates, unreadable, on_progress)
     return [*results, schema, readable, *(result for gate in gates for result in gate.results())]
 
 
-def _row_gates(
-    release: ReleaseFolder, unreadable: Collection[str], known_overlap: Collection[str], *, images: bool
-) -> list[RowGate]:
+def _row_gates(release: ReleaseFolder, unreadable: Collection[str], splits: Splits, *, images: bool) -> list[RowGate]:
     """All gates about rows, in the order in which they are shown."""
     import rs_gpt4v
 
@@ -89,7 +97,7 @@ def _row_gates(
         gates.append(Images())
     return [
         *gates,
-        Splits(known_overlap),
+        splits,
         Index(release, rs_gpt4v.image_ranges, unreadable, images=images),
         Mini(release, unreadable, images=images),
     ]
