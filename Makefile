@@ -5,7 +5,7 @@ DEMO ?= .demo
 BIN := $(VENV)/bin
 MARK := $(VENV)/.installed
 
-.PHONY: demo test test-long lint format bench clean
+.PHONY: demo test test-long lint format bench docs clean
 
 $(MARK): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -33,6 +33,9 @@ format: $(MARK)
 
 bench: $(MARK)  ## the numbers of benchmarks/README.md
 	$(BIN)/python benchmarks/build.py
+
+docs: $(MARK)  ## pages that are made from the code
+	$(BIN)/python -m rs_gpt4v_conversion.sources_page docs/sources.md
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

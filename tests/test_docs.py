@@ -76,3 +76,10 @@ def test_nothing_of_a_machine_is_in_the_project() -> None:
 
 def test_examples_do_not_touch_the_users_cache() -> None:
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_the_page_of_sources_is_current(sample: Path) -> None:
+    from rs_gpt4v_conversion.sources_page import sources_page
+
+    made = sources_page(sample / "sources.toml")
+    assert made == (ROOT / "docs" / "sources.md").read_text(), "run `make docs`"

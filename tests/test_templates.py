@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.records import Object
 from rs_gpt4v_conversion.templates import CAPTION, GROUNDING, TEMPLATES, VQA, choose
-from rs_gpt4v_conversion.templates.boxes import bbox_text, parse_bboxes, reading_order
+from rs_gpt4v_conversion.templates.boxes import (
+    bbox_text,
+    box_text,
+    obb_text,
+    parse_bboxes,
+    parse_obbs,
+    reading_order,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "templates.json").read_text())
 
@@ -64,3 +71,18 @@ def test_reading_order_is_down_then_right() -> None:
     boxes = [(5, 5, 6, 6), (0, 5, 1, 6), (9, 0, 10, 1)]
     objects = [Object(category="car", bbox=b) for b in boxes] + [Object(category="car", bbox=None)]
     assert reading_order(enumerate(objects)) == [2, 1, 0]
+
+
+@given(sizes, sizes, st.lists(st.floats(-0.5, 1.5), min_size=8, max_size=8))
+def test_the_text_of_a_rotated_box_gives_it_back_wherever_its_corners_are(w: int, h: int, shares: list[float]) -> None:
+    obb = tuple(s * (h if i % 2 else w) for i, s in enumerate(shares))
+    (back,) = parse_obbs(f"At {obb_text(obb, w, h)}, [0.1, 0.2, 0.3, 0.4]", w, h)
+    for i, (value, again) in enumerate(zip(obb, back, strict=True)):
+        assert abs(value - again) <= (h if i % 2 else w) * 0.0005000001
+    assert "-0.000" not in obb_text(obb, w, h)
+    assert parse_bboxes(obb_text(obb, w, h), w, h) == []
+
+
+def test_an_object_without_a_box_of_the_form_asked_for_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a car without a box of the form obb"):
+        box_text(Object(category="car", bbox=(1, 1, 2, 2)), "obb", 10, 10)

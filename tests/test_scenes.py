@@ -1,0 +1,198 @@
+"""From marked objects to questions: right answers, balanced, hard, and nothing invented."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rs_gpt4v_conversion.geometry import cell, clockwise, corners, envelope, in_cell
+from rs_gpt4v_conversion.records import Annotation, ImageRef, Note, Object, Pair, Presence, Scene
+from rs_gpt4v_conversion.scenes import MOST_BOXES, PRESENT, Neighbours, ask
+from rs_gpt4v_conversion.templates.boxes import parse_bboxes, parse_obbs
+from rs_gpt4v_conversion.templates.words import plural, with_article
+from rs_gpt4v_conversion.wording import word
+
+WIDTH, HEIGHT = 300, 240
+CATEGORIES = ("airplane", "ship", "storage tank", "bridge", "harbor", "vehicle")
+
+
+def thing(category: str, x: float = 10, y: float = 10, side: float = 20, *, ignore: bool = False) -> Object:
+    obb = corners(x + side / 2, y + side / 2, side, side, 0.0)
+    return Object(category=category, bbox=envelope(obb), obb=obb, ignore=ignore)
+
+
+def scene(*objects: Object, number: int = 1, **more: object) -> Scene:
+    image = ImageRef(
+        image_id=str(number), source_id=f"{number}.jpg", path=None, image_path="", width=WIDTH, height=HEIGHT,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return Scene(split="train", image=image, objects=objects, searched=CATEGORIES, **more)  # type: ignore[arg-type]
+
+
+def asked(given_scene: Scene, neighbours: Neighbours | None = None) -> tuple[dict[str, list[Pair]], list[Note]]:
+    """Pairs by category, as adapted, and the notes."""
+    pairs: dict[str, list[Pair]] = {}
+    notes = []
+    for item in ask(given_scene, neighbours or Neighbours()):
+        if isinstance(item, Note):
+            notes.append(item)
+            continue
+        for fact in item.facts:
+            pair = word(fact, item, f"s/train/{item.task}/{item.image.image_id}")
+            pairs.setdefault(pair.category, []).append(pair)
+    return pairs, notes
+
+
+def answers(pairs: list[Pair]) -> list[str]:
+    return [p.answer for p in pairs]
+
+
+places = st.tuples(
+    st.sampled_from(CATEGORIES), st.integers(0, 270), st.integers(0, 210), st.integers(2, 30), st.booleans()
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(places, max_size=12), st.sampled_from(["hbb", "obb"]), st.integers(0, 10**6))
+def test_every_answer_is_true_of_the_objects(drawn: list, form: str, number: int) -> None:
+    objects = tuple(thing(c, x, y, s, ignore=i and n % 3 == 0) for n, (c, x, y, s, i) in enumerate(drawn))
+    pairs, _ = asked(scene(*objects, number=number, boxes=form))
+    judged = Counter(o.category for o in objects if not o.ignore)
+    ignored = {o.category for o in objects if o.ignore}
+    for pair in pairs.get("presence", ()):
+        (category,) = (c for c in CATEGORIES if with_article(c) in pair.question)
+        assert (pair.answer == "yes") == (judged[category] > 0)
+        assert pair.answer == "yes" or category not in ignored
+    assert Counter(answers(pairs.get("presence", []))).get("yes", 0) == answers(pairs.get("presence", [])).count("no")
+    for pair in pairs.get("count", ()):
+        (category,) = (c for c in CATEGORIES if f" {plural(c)} " in pair.question)
+        assert int(pair.answer) == judged[category] > 0
+        assert category not in ignored
+    for pair in pairs.get("comp", ()):
+        a, b = pair.question.split("more ")[1].split(" in this")[0].split("?")[0].split(" than ")
+        counts = {plural(c): judged[c] for c in CATEGORIES}
+        assert (pair.answer == "yes") == (counts[a] > counts[b])
+        assert counts[a] != counts[b]
+    for pair in pairs.get("grounding", ()):
+        read = (parse_obbs if form == "obb" else parse_bboxes)(pair.answer, WIDTH, HEIGHT)
+        assert len(read) == len(pair.objects) > 0
+        for box, i in zip(read, pair.objects, strict=True):
+            truth = objects[i].obb if form == "obb" else objects[i].bbox
+            assert truth is not None
+            assert box == pytest.approx(truth, abs=0.16)
+            assert not objects[i].ignore
+
+
+def test_grounding_names_all_of_a_category_or_the_one_that_is_meant() -> None:
+    pairs, _ = asked(scene(thing("ship", 10, 10), thing("ship", 250, 200), thing("bridge", 130, 100)))
+    by_objects = {p.objects: p.question for p in pairs["grounding"]}
+    assert set(by_objects) == {(0, 1), (0,), (1,), (2,)}
+    assert "the bridge" in by_objects[(2,)]
+    assert "the ship in the top left part of the image" in by_objects[(0,)]
+    assert "the ship in the bottom right part of the image" in by_objects[(1,)]
+
+
+def test_two_of_a_category_in_one_ninth_are_not_told_apart() -> None:
+    pairs, _ = asked(scene(thing("ship", 10, 10), thing("ship", 40, 10), thing("ship", 250, 200)))
+    assert {p.objects for p in pairs["grounding"]} == {(0, 1, 2), (2,)}
+
+
+def test_positions_are_asked_of_single_objects_within_one_ninth() -> None:
+    pairs, _ = asked(scene(thing("ship", 10, 10), thing("bridge", 85, 10, 30), thing("harbor", 140, 200)))
+    assert {(p.objects, p.answer) for p in pairs["position"]} == {((0,), "top left"), ((2,), "bottom")}
+
+
+def test_absent_categories_are_drawn_by_how_often_they_occur_beside_those_present() -> None:
+    neighbours = Neighbours()
+    for n in range(40):
+        neighbours.see(scene(thing("ship"), thing("harbor", 50), number=n))
+        neighbours.see(scene(thing("airplane"), thing("vehicle", 50), number=n))
+    noes: Counter[str] = Counter()
+    for n in range(200):
+        for item in ask(scene(thing("ship"), number=n), neighbours):
+            if isinstance(item, Annotation):
+                noes.update(f.category for f in item.facts if isinstance(f, Presence) and not f.present)
+    assert noes.total() == 200
+    assert noes["harbor"] > 0.85 * noes.total()
+    assert set(noes) - {"harbor"}, "the others are asked for as well, only seldom"
+
+
+def test_comparisons_say_yes_as_often_as_no() -> None:
+    said: Counter[str] = Counter()
+    for n in range(300):
+        pairs, _ = asked(scene(thing("ship"), thing("bridge", 50), thing("bridge", 90), number=n))
+        said.update(answers(pairs["comp"]))
+    assert 120 < said["yes"] < 180
+    assert said.total() == 300
+
+
+def test_no_more_than_three_of_each_answer() -> None:
+    pairs, _ = asked(scene(*(thing(c, 10 + 40 * i) for i, c in enumerate(CATEGORIES[:3]))))
+    assert sorted(answers(pairs["presence"])) == ["no"] * PRESENT + ["yes"] * PRESENT
+    pairs, _ = asked(scene(*(thing(c, 10 + 40 * i) for i, c in enumerate(CATEGORIES))))
+    assert "presence" not in pairs, "nothing is absent that could balance a yes"
+
+
+def test_a_mark_that_could_not_be_used_makes_its_category_uncertain() -> None:
+    pairs, _ = asked(scene(thing("ship"), thing("bridge", 60), uncertain=("ship", "harbor")))
+    assert all("ship" not in p.question for p in pairs["count"])
+    assert all("ship" not in p.question for p in pairs["grounding"])
+    assert all("harbor" not in p.question for p in pairs["presence"])
+
+
+def test_a_region_of_no_known_category_makes_all_numbers_uncertain() -> None:
+    pairs, _ = asked(scene(thing("ship"), thing("ship", 60), thing("crowd", 100, ignore=True)))
+    assert set(pairs) == {"grounding"}
+    assert [p.objects for p in pairs["grounding"]] == [(0, 1)]
+
+
+def test_a_crowded_category_is_counted_and_not_grounded() -> None:
+    many = [thing("ship", 4.0 * n, 10, 3) for n in range(MOST_BOXES + 1)]
+    pairs, notes = asked(scene(*many))
+    assert answers(pairs["count"]) == [str(MOST_BOXES + 1)]
+    assert all(len(p.objects) == 1 for p in pairs.get("grounding", ()))
+    assert [n.count for n in notes if "more than 50 boxes" in n.reason] == [1]
+
+
+def test_an_image_without_objects_is_noted() -> None:
+    pairs, notes = asked(scene())
+    assert not pairs
+    assert [n.reason for n in notes] == ["image without anything to ask about"]
+
+
+def test_rotated_boxes_are_asked_for_only_where_all_of_a_category_have_one() -> None:
+    bare = Object(category="ship", bbox=(100, 100, 120, 120))
+    pairs, _ = asked(scene(thing("ship"), bare, thing("bridge", 60), boxes="obb"))
+    assert {p.objects for p in pairs["grounding"]} >= {(2,)}
+    assert (0, 1) not in {p.objects for p in pairs["grounding"]}
+    assert all("[x1, y1, x2, y2, x3, y3, x4, y4]" in p.question for p in pairs["grounding"])
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("ship", "ships"), ("person", "people"), ("bus", "buses"), ("aircraft", "aircraft"), ("factory", "factories"),
+     ("storage tank", "storage tanks"), ("railway", "railways"), ("box", "boxes")],
+)  # fmt: skip
+def test_plurals(one: str, many: str) -> None:
+    assert plural(one) == many
+
+
+numbers = st.floats(-500, 1500, allow_nan=False)
+
+
+@given(st.floats(1, 300), st.floats(1, 300), st.floats(-7, 7), numbers, numbers, st.booleans())
+def test_corners_become_clockwise_and_keep_the_first(
+    w: float, h: float, turn: float, x: float, y: float, back: bool
+) -> None:
+    obb = corners(x, y, w, h, turn)
+    turned = (*obb[0:2], *obb[6:8], *obb[4:6], *obb[2:4]) if back else obb
+    assert clockwise(turned) == pytest.approx(obb)
+
+
+@given(st.integers(0, 280), st.integers(0, 220), st.integers(1, 20))
+def test_the_ninths_share_a_box_out(x: int, y: int, side: int) -> None:
+    box = (float(x), float(y), float(x + side), float(y + side))
+    shares = {(r, c): in_cell(box, r, c, WIDTH, HEIGHT) for r in range(3) for c in range(3)}
+    assert sum(shares.values()) == pytest.approx(1)
+    row, column = cell(box, WIDTH, HEIGHT)
+    assert shares[row, column] >= max(shares.values()) - 1e-9
