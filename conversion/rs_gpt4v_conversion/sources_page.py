@@ -1,6 +1,6 @@
 """docs/sources.md: everything the project knows of its sources, made from the source modules and the drawn sample.
 
-    python -m rs_gpt4v_conversion.sources_page docs/sources.md
+python -m rs_gpt4v_conversion.sources_page docs/sources.md
 """
 
 import importlib
@@ -26,7 +26,7 @@ SHOWN = 3
 HEAD = """# Sources
 
 Made from the source modules by `make docs`; a test holds it against them. *Units* are captions, questions, expressions
-or marked objects, as the source counts them. Example rows are of the drawn sample: nothing on this page is copied from a
+or marked objects, as the source counts them. Example rows are of the drawn sample: nothing here is copied from a
 dataset. `rs-gpt4v plan --list-sources` prints the same facts, one source a line.
 """
 
@@ -57,7 +57,10 @@ def counts(source: Source) -> str:
 
 
 def _table(known: dict[str, Source]) -> str:
-    lines = ["| kind | source | modality | tasks | official images / units | licence | images may be passed on |", "|" + "---|" * 7]
+    lines = [
+        "| kind | source | modality | tasks | official images / units | licence | images may be passed on |",
+        "|" + "---|" * 7,
+    ]
     for kind, s in known.items():
         passed_on = "yes" if s.redistribute else "no"
         cells = (f"[`{kind}`](#{kind})", s.title, s.modality, ", ".join(s.tasks), counts(s), s.license, passed_on)
