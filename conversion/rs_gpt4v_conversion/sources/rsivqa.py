@@ -27,7 +27,8 @@ their question file, with any extension where the lines have none:
     sydney  Sydney_captions/imgs, imgs           1.tif
     ucm     UCM_captions/imgs, imgs              1.tif
 
-Image ids begin with the collection, as names repeat between them: hrrsd_00001, ucm_1.
+DOTA's are whole images of up to 20,000 pixels a side: `max_side` reduces them. Image ids begin with the collection, as
+names repeat between them: hrrsd_00001, ucm_1.
 
 No licence is stated; the images are of their collections and are not passed on.
 """
