@@ -348,6 +348,7 @@ def test_the_papers_part_is_hrrsds_training_list(sample: Path) -> None:
     listed = (root / LIST).read_text().split()
     assert [a.image.image_id for a in annotations(items)] == [f"hrrsd_{name}" for name in listed]
     assert [a.image.origin for a in annotations(items)] == [f"hrrsd/{name}" for name in listed]
+    assert [a.image.source_id for a in annotations(items)] == [f"{name}.jpg" for name in listed]
     inside = [line for line in (root / LINES).read_text().splitlines() if line[:5] in listed]
     assert reasons(items) == {"repeats a line of the same image": 1}
     assert sum(len(a.facts) for a in annotations(items)) == len(inside) - 1

@@ -280,7 +280,7 @@ def _gather(lines: list[_Line], collection: Collection, images: Images) -> Itera
         path = images.path(name, collection.suffix)
         image_id = _image_id(collection, name)
         ref = ImageRef(
-            image_id=image_id, source_id=name, path=path, image_path=f"RSIVQA/{collection.folder}/{path.name}",
+            image_id=image_id, source_id=path.name, path=path, image_path=f"RSIVQA/{collection.folder}/{path.name}",
             origin=image_id.replace("_", "/", 1),
         )  # fmt: skip
         yield Annotation(task="vqa", split="train", image=ref, facts=tuple(questions))
