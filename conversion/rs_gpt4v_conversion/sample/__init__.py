@@ -1,9 +1,12 @@
-"""Draws a small copy of seven source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of ten source datasets, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
+    NWPU-Captions                                  the same scenes; nwpu_captions.py writes
     RSVQA-LR, RSVQA-HR                             landscape.py draws, questions.py asks,
                                                    rsvqa.py writes
+    FloodNet-VQA                                   floodnet_vqa.py draws, asks and writes
+    RSIVQA                                         field.py and scene.py draw, rsivqa.py writes
     HIT-UAV                                        hit_uav.py draws and writes
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
@@ -15,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rs_gpt4v_conversion.sample.floodnet_vqa import write_floodnet_vqa
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
 from rs_gpt4v_conversion.sample.karpathy import (
     write_rsicd,
@@ -22,6 +26,8 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_sydney_captions,
     write_ucm_captions,
 )
+from rs_gpt4v_conversion.sample.nwpu_captions import write_nwpu_captions
+from rs_gpt4v_conversion.sample.rsivqa import write_rsivqa
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
@@ -39,6 +45,9 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
     "hit_uav": ("HIT-UAV", write_hit_uav),
+    "nwpu_captions": ("NWPU-Captions", write_nwpu_captions),
+    "floodnet_vqa": ("FloodNet", write_floodnet_vqa),
+    "rsivqa": ("RSIVQA", write_rsivqa),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 
