@@ -84,10 +84,11 @@ def _difference(
         text += f": {_why(count, spec, split, figure)}"
     images, pairs = count.read_images - count.images, count.read_pairs - count.qa_pairs
     if pairs:
-        causes = [f"{n:,} {reason}" for reason, n in reasons.most_common()]
+        causes = [f"{reason} ({n:,})" for reason, n in reasons.most_common()]
         if count.missing_pairs:
-            causes.append(f"{count.missing_pairs:,} of images that were not at hand")
-        text += f"; kept {images:,} images and {pairs:,} pairs fewer: {', '.join(causes)}"
+            causes.append(f"image not at hand ({count.missing_pairs:,})")
+        fewer = f"{images:,} images and {pairs:,} pairs" if images else f"{pairs:,} pairs"
+        text += f"; kept {fewer} fewer: {', '.join(causes)}"
     return text
 
 
