@@ -14,7 +14,7 @@ CATEGORIES: dict[str, str] = {
     "dam": "dam",
     "Expressway-Service-area": "expressway service area",
     "Expressway-toll-station": "expressway toll station",
-    "golffield": "golf course",
+    "golffield": "golf field",
     "groundtrackfield": "ground track field",
     "harbor": "harbor",
     "overpass": "overpass",
@@ -25,10 +25,11 @@ CATEGORIES: dict[str, str] = {
     "trainstation": "train station",
     "vehicle": "vehicle",
     "windmill": "windmill",
-    # copies of the annotations without capitals, and the name that DIOR's paper has for the tenth
+    # copies of the annotations without capitals, and the name that DIOR's paper has for the tenth; DIOR-RSVG's sentences
+    # say golf field
     "expressway-service-area": "expressway service area",
     "expressway-toll-station": "expressway toll station",
-    "golfcourse": "golf course",
+    "golfcourse": "golf field",
 }
 """Our words by the spellings in the annotation files: DIOR's own 20 first."""
 
