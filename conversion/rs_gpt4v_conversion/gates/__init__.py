@@ -34,7 +34,8 @@ def check(path: Path, *, known_overlap: Collection[str] = ()) -> list[GateResult
 
     Args:
         path: The release folder.
-        known_overlap: Sources whose official splits are known to share images.
+        known_overlap: Sources whose official splits are known to share images, besides those of which the release
+            says so itself.
 
     Raises:
         UsageError: The folder is no release.
@@ -43,7 +44,8 @@ def check(path: Path, *, known_overlap: Collection[str] = ()) -> list[GateResult
 
     release = ReleaseFolder(path)
     progress = Progress("checking", sum(s.rows for s in release.shards), "rows")
-    results = run_gates(release, known_overlap=known_overlap, on_progress=progress.advance)
+    known = {*known_overlap, *release.known_overlap}
+    results = run_gates(release, known_overlap=known, on_progress=progress.advance)
     progress.close()
     return results
 
