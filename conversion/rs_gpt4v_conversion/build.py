@@ -201,7 +201,7 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
 
 def known_overlap(config: Config) -> set[str]:
     """Names of the sources whose splits, with the options given, are known to share images."""
-    return {spec.name for spec in config.sources if spec.source.overlaps(spec.options)}
+    return {spec.name for spec in config.sources if spec.source.shares_images}
 
 
 def _rejects(tally: Tally) -> bytes:

@@ -57,7 +57,7 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
             {"source": source, "note": reason, "count": count}
             for (source, reason), count in sorted(tally.notes.items())
         ],
-        "known_overlap": sorted(x.name for x in config.sources if x.source.overlaps(x.options)),
+        "known_overlap": sorted(x.name for x in config.sources if x.source.shares_images),
         "inputs": dict(sorted(tally.inputs.items())),
         "made_with": {
             "python": platform.python_version(),

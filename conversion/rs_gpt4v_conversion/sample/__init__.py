@@ -1,10 +1,12 @@
-"""Draws a small copy of seven source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of ten source datasets, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
     RSVQA-LR, RSVQA-HR                             landscape.py draws, questions.py asks,
                                                    rsvqa.py writes
     HIT-UAV                                        hit_uav.py draws and writes
+    DIOR-RSVG, RSVG, RSVG-HR                       field.py draws, expressions.py says which object is meant,
+                                                   dior_rsvg.py and rsvg.py write
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rs_gpt4v_conversion.sample.dior_rsvg import write_dior_rsvg
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
 from rs_gpt4v_conversion.sample.karpathy import (
     write_rsicd,
@@ -22,6 +25,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_sydney_captions,
     write_ucm_captions,
 )
+from rs_gpt4v_conversion.sample.rsvg import write_rsvg, write_rsvg_hr
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
@@ -39,6 +43,9 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
     "hit_uav": ("HIT-UAV", write_hit_uav),
+    "dior_rsvg": ("DIOR_RSVG", write_dior_rsvg),
+    "rsvg": ("RSVG", write_rsvg),
+    "rsvg_hr": ("RSVG-HR", write_rsvg_hr),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 

@@ -80,15 +80,11 @@ class Source:
     options: tuple[Option, ...] = ()
     reject_limit: float = 0.2  # share of pairs that may be rejected before the build stops
     shares_images: bool = False  # the official splits are known to have images in common
-    shares_images_with: Callable[[Options], bool] | None = None  # some options make them have images in common
-    caveat: str | Callable[[Options], str] = ""  # sentences for the card that a user of the splits must know
+    caveat: str = ""  # sentences for the card that a user of these splits must know
+    adapted: "Callable[[Source, Options], Source] | None" = None  # these facts as some options make them
     detects: bool = False  # it marks objects: its reader yields scenes
     tile: int = 0  # side of the tiles that its images are cut into unless the user says otherwise, pixels; 0: whole
 
-    def overlaps(self, options: Options) -> bool:
-        """Whether the splits that these options give are known to have images in common."""
-        return self.shares_images or (self.shares_images_with is not None and self.shares_images_with(options))
-
-    def warning(self, options: Options) -> str:
-        """What the card says about the splits that these options give, empty where there is nothing to say."""
-        return self.caveat if isinstance(self.caveat, str) else self.caveat(options)
+    def with_options(self, options: Options) -> "Source":
+        """These facts as they are with a user's options: another split of a source may share images, for example."""
+        return self if self.adapted is None else self.adapted(self, options)
