@@ -12,9 +12,9 @@ y2 in pixels, the expression. 46 images are in train and in test, with different
 In the published files one number has a comma for its point (`216,00`), which makes seven fields of six: it is put
 right, with a note, wherever only one reading gives four numbers; where several do the line is a rejected pair. An
 expression may hold commas: what follows the numbers is the expression. One box has its corners swapped and five reach
-more than a pixel beyond 1024; they are put in order and cut off at the edge, with a note. Lines that are not of this form are
-rejected pairs, blank ones are passed over, line ends may be Windows', and a file without any line of this form is
-refused. Exact repeats of a line are merged.
+more than a pixel beyond 1024: they are put in order, or cut off at the edge, with a note. Lines that are not of this
+form are rejected pairs, blank ones are passed over, line ends may be Windows', and a file without any line of this form
+is refused. Exact repeats of a line are merged.
 
 Expressions are kept as they are, `find` and `search` at their heads and slips of the pen included: they are asked for
 as grounding alone, since such a command describes no region. Some boxes hold several things (`two adjacent tennis
@@ -147,7 +147,7 @@ SOURCE = Source(
     citation="""@article{lan2024lqvg,
   title   = {Language Query-Based Transformer With Multiscale Cross-Modal Alignment for Visual Grounding on Remote
              Sensing Images},
-  author  = {Lan, Meng and Rong, Fu and Jiao, Hongzan and Gao, Zhi and Yin, Lefei and Zhang, Liangpei},
+  author  = {Lan, Meng and Rong, Fu and Jiao, Hongzan and Gao, Zhi and Zhang, Lefei},
   journal = {IEEE Transactions on Geoscience and Remote Sensing},
   volume  = {62},
   pages   = {1--13},
