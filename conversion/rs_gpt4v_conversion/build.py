@@ -10,7 +10,7 @@ from rs_gpt4v_conversion.card import CardFacts, card_text, make_card
 from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import write_bytes
-from rs_gpt4v_conversion.gates import GateResult, as_json, known_overlap, run_gates
+from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
 from rs_gpt4v_conversion.index import write_index
 from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest, source_table
 from rs_gpt4v_conversion.naming import natural
@@ -239,7 +239,8 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     entries = [ShardEntry(path=s.path, rows=s.rows, qa_pairs=s.qa_pairs, bytes=s.bytes, sha256=s.sha256) for s in data]
     # the images were decoded and hashed a moment ago, when they were written
     gates = run_gates(
-        ReleaseFolder(out, shards=entries), images=False, known_overlap=known_overlap(source_table(config)),
+        ReleaseFolder(out, shards=entries), images=False,
+        known_overlap={spec.name for spec in config.sources if spec.source.shares_images},
         leakage=config.leakage,
     )  # fmt: skip
     write_bytes(out / "quality.json", dump(as_json(gates)))

@@ -190,8 +190,9 @@ def _differences(facts: CardFacts) -> str:
 
 def _overlaps(facts: CardFacts) -> str:
     dropped = facts.config.leakage == "drop"
-    lines = [f"- {sentence(s, dropped=dropped)}." for s in facts.shared]
-    return "\n".join(lines) or "No image was found in two sources."
+    lines = [f"- {sentence(s, dropped=dropped)}." for s in facts.shared] or ["- No image was found in two sources."]
+    lines += [f"- {spec.name}: {spec.source.caveat}" for spec in facts.config.sources if spec.source.caveat]
+    return "\n".join(lines)
 
 
 def _rejects(facts: CardFacts) -> str:

@@ -29,7 +29,7 @@ class SourceSpec:
     """One [[source]] table, checked."""
 
     name: str  # in ids, paths and configs
-    source: Source
+    source: Source  # as the options make it
     root: Path
     options: Options
     limit: int | None  # at most so many images, chosen by hash of the id
@@ -106,11 +106,12 @@ def _spec(entry: Any, path: Path, number: int) -> SourceSpec:
     root = path.parent / _string(entry, "root", where)
     if not root.is_dir():
         raise UsageError(f"{where}: root {root} is no folder; it is taken relative to {path.parent.resolve()}")
+    options = _options(entry, source, root, path.parent, where)
     return SourceSpec(
         name=name,
-        source=source,
+        source=source.with_options(options),
         root=root,
-        options=_options(entry, source, root, path.parent, where),
+        options=options,
         limit=_whole(entry, "limit", "a number of images of at least 1", where),
         max_side=_whole(entry, "max_side", "a number of pixels of at least 1", where),
         reject_limit=_share(entry, source.reject_limit, where),

@@ -81,16 +81,16 @@ def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
     """
     before = _look_through(spec)
     folder = Folder(spec.root)
-    seen: set[tuple[str, str, str]] = set()
+    seen: dict[tuple[str, str], set[str]] = {}  # (task, image id): splits
     for item in _asked(spec, folder, before):
         if isinstance(item, Note):
             tally.notes[spec.name, item.reason] += item.count
         elif isinstance(item, Flaw):
             _enter_flaw(item, spec.name, tally)
         else:
-            key = (item.task, item.split, item.image.image_id)
-            draft = _enter(item, spec, tally, repeated=key in seen)
-            seen.add(key)
+            splits = seen.setdefault((item.task, item.image.image_id), set())
+            draft = _enter(item, spec, tally, _clash(item.split, splits, spec))
+            splits.add(item.split)
             if draft is not None:
                 yield draft
     tally.inputs[spec.name] = dict(sorted(folder.digests.items()))
@@ -144,18 +144,27 @@ def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annota
                 yield from ask(scene, before.neighbours)
 
 
-def _enter(item: Annotation, spec: SourceSpec, tally: Tally, *, repeated: bool) -> Draft | None:
+def _clash(split: str, splits: set[str], spec: SourceSpec) -> str:
+    """Why an image that was read before may not come again, or an empty string."""
+    if split in splits:
+        return "image listed twice"
+    if splits and not spec.source.shares_images:
+        return f"image is also in the {min(splits)} split of this source"
+    return ""
+
+
+def _enter(item: Annotation, spec: SourceSpec, tally: Tally, clash: str) -> Draft | None:
     adapted = adapt(item, spec.source, spec.name)
     count = tally.part(item.task, spec.name, item.split)
     count.read_pairs += adapted.read
     count.merged += adapted.merged
-    if repeated:
+    if clash:
         record = row_id(spec.name, item.split, item.task, item.image.image_id)
         for number in range(adapted.read):
             tally.reject(
                 Reject(
                     id=f"{record}#again-{number}", task=item.task, source=spec.name,
-                    split=item.split, stage="read", reason="image listed twice",
+                    split=item.split, stage="read", reason=clash,
                 )
             )  # fmt: skip
         return None

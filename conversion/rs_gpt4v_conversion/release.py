@@ -82,6 +82,13 @@ class ReleaseFolder:
             return sorted(n for n in self.files if n.startswith("mini/") and n.endswith(".parquet"))
         return sorted(p.relative_to(self.path).as_posix() for p in self.path.glob("mini/*.parquet"))
 
+    @property
+    def known_overlap(self) -> set[str]:
+        """Sources whose splits, as they were compiled, are known to share images; none where that is not said."""
+        sources = self.manifest.get("sources")
+        table = sources if isinstance(sources, dict) else {}
+        return {name for name, facts in table.items() if isinstance(facts, dict) and facts.get("shares_images") is True}
+
     def rows(self, shard: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Rows of one shard, a row group in memory at a time.
 

@@ -23,7 +23,7 @@ from rs_gpt4v_conversion.gates.schema import schema_gate
 from rs_gpt4v_conversion.gates.splits import Splits
 from rs_gpt4v_conversion.release import UNREADABLE, ReleaseFolder, Where
 
-__all__ = ["GateResult", "as_json", "as_text", "check", "known_overlap", "run_gates"]
+__all__ = ["GateResult", "as_json", "as_text", "check", "run_gates"]
 
 SHOWN_AT_ONCE = 3
 """Ids under a gate that does not hold, in the text for people."""
@@ -43,17 +43,11 @@ def check(path: Path) -> list[GateResult]:
     release = ReleaseFolder(path)
     progress = Progress("checking", sum(s.rows for s in release.shards), "rows")
     results = run_gates(
-        release, known_overlap=known_overlap(release.manifest.get("sources")),
+        release, known_overlap=release.known_overlap,
         leakage=str(release.manifest.get("leakage", "drop")), on_progress=progress.advance,
     )  # fmt: skip
     progress.close()
     return results
-
-
-def known_overlap(sources: Any) -> set[str]:
-    """Names of the sources whose official splits are known to share images, from a manifest's table of sources."""
-    table = sources if isinstance(sources, dict) else {}
-    return {name for name, facts in table.items() if isinstance(facts, dict) and facts.get("shares_images") is True}
 
 
 def run_gates(

@@ -8,6 +8,8 @@
     FloodNet-VQA                                   floodnet_vqa.py draws, asks and writes
     RSIVQA                                         field.py and scene.py draw, rsivqa.py writes
     HIT-UAV                                        hit_uav.py draws and writes
+    DIOR-RSVG, RSVG, RSVG-HR                       field.py draws, expressions.py says which object is meant,
+                                                   dior_rsvg.py and rsvg.py write
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -18,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rs_gpt4v_conversion.sample.dior_rsvg import write_dior_rsvg
 from rs_gpt4v_conversion.sample.floodnet_vqa import write_floodnet_vqa
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
 from rs_gpt4v_conversion.sample.karpathy import (
@@ -28,6 +31,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
 )
 from rs_gpt4v_conversion.sample.nwpu_captions import write_nwpu_captions
 from rs_gpt4v_conversion.sample.rsivqa import write_rsivqa
+from rs_gpt4v_conversion.sample.rsvg import write_rsvg, write_rsvg_hr
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
@@ -48,6 +52,9 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "nwpu_captions": ("NWPU-Captions", write_nwpu_captions),
     "floodnet_vqa": ("FloodNet", write_floodnet_vqa),
     "rsivqa": ("RSIVQA", write_rsivqa),
+    "dior_rsvg": ("DIOR_RSVG", write_dior_rsvg),
+    "rsvg": ("RSVG", write_rsvg),
+    "rsvg_hr": ("RSVG-HR", write_rsvg_hr),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 

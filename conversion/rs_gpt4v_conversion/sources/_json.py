@@ -14,6 +14,18 @@ def load_object(folder: Folder, path: Path) -> dict[str, Any]:
     Raises:
         SourceError: The file is missing, not UTF-8, cut off, not JSON, or holds something else.
     """
+    value = load_json(folder, path)
+    if not isinstance(value, dict):
+        raise SourceError(path, describe(value), "a JSON object", do="is it another dataset's?")
+    return value
+
+
+def load_json(folder: Folder, path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        SourceError: The file is missing, not UTF-8, cut off or not JSON.
+    """
     try:
         text = folder.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -21,17 +33,16 @@ def load_object(folder: Folder, path: Path) -> dict[str, Any]:
             path, f"byte {error.start}, which is not UTF-8", "JSON in UTF-8", do="fetch it again"
         ) from None
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
         found = "a file that ends too early" if cut else error.msg
         where = f"line {error.lineno} column {error.colno}"
         raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise SourceError(path, str(error).split(";")[0], "the source's annotations") from None
     except RecursionError:
         raise SourceError(path, "JSON nested without end", "the source's annotations") from None
-    if not isinstance(value, dict):
-        raise SourceError(path, describe(value), "a JSON object", do="is it another dataset's?")
-    return value
 
 
 def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:

@@ -80,5 +80,11 @@ class Source:
     options: tuple[Option, ...] = ()
     reject_limit: float = 0.2  # share of pairs that may be rejected before the build stops
     shares_images: bool = False  # the official splits are known to have images in common
+    caveat: str = ""  # sentences for the card that a user of these splits must know
+    adapted: "Callable[[Source, Options], Source] | None" = None  # these facts as some options make them
     detects: bool = False  # it marks objects: its reader yields scenes
     tile: int = 0  # side of the tiles that its images are cut into unless the user says otherwise, pixels; 0: whole
+
+    def with_options(self, options: Options) -> "Source":
+        """These facts as they are with a user's options: another split of a source may share images, for example."""
+        return self if self.adapted is None else self.adapted(self, options)
