@@ -1,10 +1,12 @@
-"""Draws a small copy of seven source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of the source datasets, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
     RSVQA-LR, RSVQA-HR                             landscape.py draws, questions.py asks,
                                                    rsvqa.py writes
     HIT-UAV                                        hit_uav.py draws and writes
+    SSDD, HRSID, SARDet-100K                       field.py draws, ships.py writes
+    NWPU VHR-10, DOTA                              field.py draws, nwpu_vhr10.py and dota.py write
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rs_gpt4v_conversion.sample.dota import write_dota
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
 from rs_gpt4v_conversion.sample.karpathy import (
     write_rsicd,
@@ -22,7 +25,9 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_sydney_captions,
     write_ucm_captions,
 )
+from rs_gpt4v_conversion.sample.nwpu_vhr10 import write_nwpu_vhr10
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
+from rs_gpt4v_conversion.sample.ships import write_hrsid, write_sardet_100k, write_ssdd
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
 
@@ -39,6 +44,11 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
     "hit_uav": ("HIT-UAV", write_hit_uav),
+    "ssdd": ("Official-SSDD-OPEN", write_ssdd),
+    "hrsid": ("HRSID", write_hrsid),
+    "sardet_100k": ("SARDet_100K", write_sardet_100k),
+    "nwpu_vhr10": ("NWPU_VHR-10", write_nwpu_vhr10),
+    "dota": ("DOTA", write_dota),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 
