@@ -234,13 +234,20 @@ def test_dota_files_without_objects_are_images_without_objects(tmp_path: Path, t
     assert not found
 
 
-def test_dota_short_lines_are_passed_over(tmp_path: Path) -> None:
-    scene, found = dota(tmp_path, f"{HEAD}10 10 60 12\n{BOX} plane 0\n")
-    assert len(scene.objects) == 1
-    assert set(scene.uncertain) == set(scene.searched), "the short line was an object of some category"
-    assert found == {"line of fewer than nine words, passed over": 1}
-    scene, found = dota(tmp_path, f"{HEAD}drawn by hand\n{BOX} plane 0\n")
-    assert scene.uncertain == ()
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        (f"10 10 60 12\n{BOX} plane 0\n", False),
+        (f"drawn by hand\n{BOX} plane 0", False),
+        (f"{BOX} plane 0\n{BOX}\n", True),  # its category is missing
+        (f"{BOX} plane 0\n10 10 60 1", True),  # the file is cut off
+        (f"{BOX} plane 0\nthe end", False),
+    ],
+)
+def test_dota_short_lines_are_passed_over(tmp_path: Path, text: str, lost: bool) -> None:
+    scene, found = dota(tmp_path, HEAD + text)
+    assert [o.category for o in scene.objects] == ["plane"]
+    assert scene.uncertain == (tuple(sorted(scene.searched)) if lost else ())
     assert found == {"line of fewer than nine words, passed over": 1}
 
 

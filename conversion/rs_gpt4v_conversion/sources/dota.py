@@ -20,8 +20,9 @@ in 1.5; 1,830 / 593 images in 2.0.
 
 - Up to three lines of a head (`imagesource:`, `gsd:` with metres per pixel or None, `acquisition dates:`), or none;
   line ends of either system; numbers with or without a point, negative or beyond the image.
-- A line of fewer than nine words is passed over, as the authors' kit does, with a note; one that begins with a number
-  was an object, so then no category of the image is counted or said to be absent.
+- A line of fewer than nine words is passed over, as the authors' kit does, with a note. Where it is an object without
+  its category (eight numbers, or numbers at the end of a file that is cut off there), no category of the image is
+  counted or said to be absent.
 - A file of a head alone, or an empty one, is an image without objects.
 - A folder whose name ends in `_hbb` (or `Task2_gt`) has upright boxes in the same form; it is never taken. They were
   found to overwrite the rotated ones where both archives are unpacked in one place: a split with nothing but upright
@@ -212,7 +213,8 @@ def _read_labels(folder: Folder, path: Path, version: str, size: tuple[int, int]
         raise SourceError(path, f"byte {error.start}, which is not UTF-8", "DOTA's labels") from None
     labels = _Labels()
     searched = _searched(version)
-    for i, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    for i, line in enumerate(lines, 1):
         words = line.split()
         key, colon, value = line.strip().partition(":")
         if colon and key.lower() in ("imagesource", "gsd", "acquisition dates"):
@@ -223,7 +225,8 @@ def _read_labels(folder: Folder, path: Path, version: str, size: tuple[int, int]
             category = _category(words[8], version, path, i)
             _add(labels, category, words, size)
         elif words:
-            lost = _number(words[0]) is not None
+            cut_off = i == len(lines) and not text.endswith("\n")
+            lost = (len(words) == 8 or cut_off) and None not in map(_number, words)
             labels.marks.lose(searched if lost else (), "line of fewer than nine words, passed over")
     if text.strip() and not labels.heads and not labels.objects:
         raise SourceError(path, "neither a head nor an object", "DOTA's labels, nine or ten words a line")
