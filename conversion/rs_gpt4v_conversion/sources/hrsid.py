@@ -15,13 +15,13 @@ edition, is named by `annotations`; then `split` says of which split it is, or e
 is in its name.
 
 The official split is by image, not by scene: crops of one scene (`P0001_...`) are in both splits, and neighbouring
-crops overlap, so train and test show some of the same water. A few pictures of different scenes are reported to be equal
-byte by byte, perhaps across the splits: that is a warning when a release is checked. An image that is listed again, in
-the other split or the same, is rejected. 109 pictures (`P0137_<number>.jpg`) do not say where they were cut.
+crops overlap, so train and test show some of the same water. A few pictures of different scenes are reported to be
+equal byte by byte, perhaps across the splits: that is a warning when a release is checked. An image that is listed
+again, in the other split or the same, is rejected. 109 pictures (`P0137_<number>.jpg`) do not say where they were cut.
 
-Ids of images need 64 bits, the only category may be number 0, boxes are integers or floats,
-and the corrected edition has a box of four zeros: it is left out with a note. An object with `ignore` is never asked
-about. Polygons are outlines, or the upright box again, so no rotated box is made of them.
+Ids of images need 64 bits, the only category may be number 0, boxes are integers or floats, and the corrected edition
+has a box of four zeros: it is left out with a note. An object with `ignore` is never asked about. Polygons are
+outlines, or the upright box again, so no rotated box is made of them.
 
 The repository is under GPL-3.0; the terms of the images are not stated, so they may not be passed on.
 """
