@@ -1,4 +1,4 @@
-"""Draws a small copy of ten source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of the source datasets, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
@@ -10,6 +10,8 @@
     HIT-UAV                                        hit_uav.py draws and writes
     DIOR-RSVG, RSVG, RSVG-HR                       field.py draws, expressions.py says which object is meant,
                                                    dior_rsvg.py and rsvg.py write
+    SSDD, HRSID, SARDet-100K                       field.py draws, ships.py writes
+    NWPU VHR-10, DOTA                              field.py draws, nwpu_vhr10.py and dota.py write
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rs_gpt4v_conversion.sample.dior_rsvg import write_dior_rsvg
+from rs_gpt4v_conversion.sample.dota import write_dota
 from rs_gpt4v_conversion.sample.floodnet_vqa import write_floodnet_vqa
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
 from rs_gpt4v_conversion.sample.karpathy import (
@@ -30,9 +33,11 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_ucm_captions,
 )
 from rs_gpt4v_conversion.sample.nwpu_captions import write_nwpu_captions
+from rs_gpt4v_conversion.sample.nwpu_vhr10 import write_nwpu_vhr10
 from rs_gpt4v_conversion.sample.rsivqa import write_rsivqa
 from rs_gpt4v_conversion.sample.rsvg import write_rsvg, write_rsvg_hr
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
+from rs_gpt4v_conversion.sample.ships import write_hrsid, write_sardet_100k, write_ssdd
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
 
@@ -55,6 +60,11 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "dior_rsvg": ("DIOR_RSVG", write_dior_rsvg),
     "rsvg": ("RSVG", write_rsvg),
     "rsvg_hr": ("RSVG-HR", write_rsvg_hr),
+    "ssdd": ("Official-SSDD-OPEN", write_ssdd),
+    "hrsid": ("HRSID", write_hrsid),
+    "sardet_100k": ("SARDet_100K", write_sardet_100k),
+    "nwpu_vhr10": ("NWPU_VHR-10", write_nwpu_vhr10),
+    "dota": ("DOTA", write_dota),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 

@@ -39,8 +39,8 @@ def load_json(folder: Folder, path: Path) -> Any:
         found = "a file that ends too early" if cut else error.msg
         where = f"line {error.lineno} column {error.colno}"
         raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise SourceError(path, str(error).split(";")[0], "the source's annotations") from None
+    except ValueError:  # Python's own limit
+        raise SourceError(path, "a number of thousands of digits", "the source's annotations") from None
     except RecursionError:
         raise SourceError(path, "JSON nested without end", "the source's annotations") from None
 

@@ -1,6 +1,6 @@
 """What a detection reader gathers of one image, object by object."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Object, Scene
 from rs_gpt4v_conversion.sources._boxes import Placed
@@ -48,6 +48,17 @@ class Marks:
         self.notes.append(Note(reason=note))
         self._uncertain.add(category)
         self._number += 1
+
+    def lose(self, categories: Iterable[str], note: str) -> None:
+        """Enter an object of which not even the category can be read: it may be any of these."""
+        self.notes.append(Note(reason=note))
+        self._uncertain.update(categories)
+        self._number += 1
+
+    def met(self, categories: Iterable[str]) -> tuple[str, ...]:
+        """Those of the categories of which the source has an object here, usable or not."""
+        here = {o.category for o in self.objects} | self._uncertain
+        return tuple(c for c in categories if c in here)
 
     def scene(self, split: str, image: ImageRef, searched: tuple[str, ...], boxes: BoxForm) -> Scene:
         """The scene of these objects."""
