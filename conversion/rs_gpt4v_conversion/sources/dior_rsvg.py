@@ -14,6 +14,7 @@ hold all its objects, whichever expressions they ask for.
 
 `split = "image"`, the default, is the paper's split: by image, along the boundary between DIOR's own parts. Ids 00001
 to 11725 are train, 9,466 images and 19,643 expressions; 11726 to 23463 are test, 7,936 and 18,677. No image is in both.
+Where the authors' lists are there as well and count another number of objects than the files hold, that is noted.
 
 `split = "official"` is the authors' own, of 26,991 / 3,829 / 7,500 single expressions: an image is in several splits
 with different expressions, so a model has seen most of the images that it is tested on. The card says so, and `check`
@@ -115,8 +116,20 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
     if counted and not described:
         found = f"no <description> in any of {len(files):,} files"
         raise SourceError(folder.root / "Annotations", found, "an expression for each object", do="fetch them again")
+    if splits is None:
+        yield from _count(folder, counted)
     for file in files:
         yield from _asked(folder, file)
+
+
+def _count(folder: Folder, objects: int) -> Iterator[Note]:
+    """Where the lists are there, they tell whether all annotation files are."""
+    if not all((folder.root / f"{name}.txt").is_file() for name in LISTS):
+        return
+    listed = len(_splits(folder))
+    if listed != objects:
+        reason = f"{objects:,} objects, and {listed:,} in the authors' lists: annotation files are missing or too many"
+        yield Note(reason=reason)
 
 
 def official_split(options: Options) -> bool:
