@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,12 @@ def _spec(entry: Any, path: Path, number: int) -> SourceSpec:
     root = path.parent / _string(entry, "root", where)
     if not root.is_dir():
         raise UsageError(f"{where}: root {root} is no folder; it is taken relative to {path.parent.resolve()}")
+    options = _options(entry, source, root, path.parent, where)
     return SourceSpec(
         name=name,
-        source=source,
+        source=_stated(source, options),
         root=root,
-        options=_options(entry, source, root, path.parent, where),
+        options=options,
         limit=_whole(entry, "limit", "a number of images of at least 1", where),
         max_side=_whole(entry, "max_side", "a number of pixels of at least 1", where),
         reject_limit=_share(entry, source.reject_limit, where),
@@ -126,6 +127,12 @@ def _options(entry: dict[str, Any], source: Source, root: Path, base: Path, wher
             value = str(next((p for p in (root / str(value), base / str(value)) if p.exists()), root / str(value)))
         options[option.name] = value
     return options
+
+
+def _stated(source: Source, options: Options) -> Source:
+    """A source with the facts about it that the user states: of an import only they are known."""
+    stated: dict[str, Any] = {o.name: options[o.name] for o in source.options if o.states and o.name in options}
+    return replace(source, **stated)
 
 
 def _number(entry: dict[str, Any], option: Option, where: str) -> int | float:

@@ -33,6 +33,10 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
         "version": config.version,
         "date": config.date,
         "contract": contract,
+        "sources": {
+            spec.name: {"kind": spec.source.kind, "title": spec.source.title, "license": spec.source.license}
+            for spec in config.sources
+        },
         "shards": [
             {
                 "path": s.path,

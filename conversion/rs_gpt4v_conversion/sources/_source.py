@@ -17,6 +17,7 @@ class Option:
     choices: tuple[str, ...] = ()  # allowed values; empty: any string
     path: bool = False  # a file: relative to the source's root, or else to SOURCES.toml
     least: int | float | None = None  # a number of at least this (whole where this is); None: a string
+    states: bool = False  # its value takes the place of the field of this name in `Source`
 
 
 BOXES = Option(name="boxes", help="how boxes are written in text: upright or rotated", choices=("hbb", "obb"))
@@ -81,4 +82,6 @@ class Source:
     reject_limit: float = 0.2  # share of pairs that may be rejected before the build stops
     shares_images: bool = False  # the official splits are known to have images in common
     detects: bool = False  # it marks objects: its reader yields scenes
+    # what it holds is in the file and in the options: of the stated tasks and splits it may have any
+    imported: bool = False
     tile: int = 0  # side of the tiles that its images are cut into unless the user says otherwise, pixels; 0: whole
