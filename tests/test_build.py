@@ -93,6 +93,8 @@ def test_every_row_is_right(release: Path, sample: Path) -> None:
 
 def test_captions_and_questions_have_the_papers_words(release: Path) -> None:
     for row in rows(release):
+        if row["source"] == "llava":
+            continue  # words of others
         for turn, pair in zip(row["conversations"][::2], row["pairs"], strict=True):
             text = turn["value"].removeprefix("<image>\n")
             if row["task"] == "captioning":

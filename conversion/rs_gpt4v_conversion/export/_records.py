@@ -113,7 +113,7 @@ def _pair(row: dict[str, Any], said: Said, first: Said) -> dict[str, Any]:
     pair = {"position": said.position, "dialogue": said.pair["dialogue"], "turn": said.turn}
     pair |= {key: said.pair[key] for key in ("category", "template", "generator", "review", "objects")}
     things = [row["objects"][i] for i in said.pair["objects"]]
-    if things:  # here as well, so that a scorer needs no other file
+    if things and row["task"] != "vqa":  # here as well, so that a scorer needs no other file
         pair["boxes"] = [_short(item["bbox"]) for item in things]
         pair["corners"] = [_short(item["obb"]) for item in things]
     if said is not first and not said.turn and said.question != first.question:

@@ -1,10 +1,11 @@
-"""Draws a small copy of seven source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of seven source datasets and of an import, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
     RSVQA-LR, RSVQA-HR                             landscape.py draws, questions.py asks,
                                                    rsvqa.py writes
     HIT-UAV                                        hit_uav.py draws and writes
+    conversations in LLaVA's form                  llava.py draws and writes
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -22,6 +23,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_sydney_captions,
     write_ucm_captions,
 )
+from rs_gpt4v_conversion.sample.llava import write_llava
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
@@ -39,6 +41,7 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
     "hit_uav": ("HIT-UAV", write_hit_uav),
+    "llava": ("LLaVA", write_llava),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 
