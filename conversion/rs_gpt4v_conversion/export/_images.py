@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import warnings
 from pathlib import Path, PurePosixPath
 
@@ -88,10 +87,6 @@ class ImageFiles:
             raise UsageError(
                 f"{path}: the image_path of {row} is a folder for one image and a file for another"
             ) from None
-
-    def close(self) -> None:
-        """Wait until all images are on the disk."""
-        os.sync()
 
 
 def image_path(path: object, row: str) -> str:

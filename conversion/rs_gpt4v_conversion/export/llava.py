@@ -24,6 +24,7 @@ and never leads out of the folder.
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,9 @@ def export_llava(release: Path, out: Path, *, images: bool = True) -> Exported:
                     if images:
                         files.add(row["id"], row["image_path"], (row["image"] or {}).get("bytes"))
                     progress.advance()
-                files.close()  # a text file with its name has all of its images
             counts[target.path] = file.count
         progress.close()
+        os.sync()  # all images at once: until then the folder says that it is unfinished
     return Exported(
         files=counts, images=files.written, missing_images=files.missing, misnamed_images=files.misnamed,
     )  # fmt: skip
