@@ -15,7 +15,7 @@ from rs_gpt4v_conversion.sources import known_sources
 
 def test_plan_prints_a_table_for_people_and_json_for_programs(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(sample / "sources.toml")]) == 0
-    assert re.search(r"captioning  rsicd +train ", capsys.readouterr().out)
+    assert re.search(r"captioning +rsicd +train ", capsys.readouterr().out)
     assert main(["plan", str(sample / "sources.toml"), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     line = next(x for x in said["rows"] if (x["source"], x["split"]) == ("rsicd", "test"))
