@@ -331,8 +331,11 @@ def test_images_that_a_release_may_not_carry_are_counted(
     assert {p.suffix for p in (tmp_path / "bare").rglob("*") if p.is_file()} == {".json", ".jsonl"}
 
 
-ESCAPES = ["../x.jpg", "/etc/x.jpg", "a/../../x.jpg", "a//x.jpg", "./x.jpg", "", ".", "a\\..\\x.jpg", "C:/x.jpg",
-           "a\0.jpg", "train.json", "test/RSICD.jsonl", "a.tmp", "n" * 300 + ".jpg", None]  # fmt: skip
+ESCAPES = [
+    "../x.jpg", "/etc/x.jpg", "a/../../x.jpg", "a//x.jpg", "./x.jpg", "", ".", "a\\..\\x.jpg", "C:/x.jpg", "a\0.jpg",
+    "train.json", "test/RSICD.jsonl", "test", "test/RSICD.jsonl/a.jpg", "n/" * 600 + "a.jpg", "a.tmp",
+    "n" * 300 + ".jpg", None,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ESCAPES)
@@ -366,6 +369,10 @@ def test_only_a_new_or_an_empty_folder_is_filled(make: Callable[..., Path], tmp_
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="link: is a link"):
         export_llava(release, tmp_path / "link")
+    with pytest.raises(UsageError, match=r"file is no folder"):
+        export_llava(release, tmp_path / "file" / "out")
+    with pytest.raises(UsageError, match="lies in the release"):
+        export_llava(release, release / "data" / "out")
     with pytest.raises(UsageError, match=r"holds no manifest\.json"):
         export_llava(out, tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -595,6 +595,9 @@ def test_facts_about_an_import_are_stated(tmp_path: Path) -> None:
     stated = 'name = "mine"\nlicense = "CC0-1.0"\nmodality = "sar"\ntitle = "Mine"\ngenerator = "gpt-4v"\ntask = "vqa"'
     (spec,) = load_config(toml(tmp_path, stated)).sources
     assert (spec.source.license, spec.source.modality, spec.source.title) == ("CC0-1.0", "sar", "Mine")
+    assert spec.source.redistribute is False
+    (free,) = load_config(toml(tmp_path, 'redistribute = "yes"')).sources
+    assert free.source.redistribute is True
     (draft,) = read_source(spec, Tally())
     assert (draft.id, draft.license, draft.modality) == ("mine/train/vqa/a", "CC0-1.0", "sar")
     assert draft.pairs[0].generator == "gpt-4v"

@@ -132,6 +132,9 @@ def _options(entry: dict[str, Any], source: Source, root: Path, base: Path, wher
 def _stated(source: Source, options: Options) -> Source:
     """A source with the facts about it that the user states: of an import only they are known."""
     stated: dict[str, Any] = {o.name: options[o.name] for o in source.options if o.states and o.name in options}
+    for name, value in stated.items():
+        if isinstance(getattr(source, name), bool):
+            stated[name] = value == "yes"
     return replace(source, **stated)
 
 

@@ -105,10 +105,10 @@ def image_path(path: object, row: str) -> str:
     parts = path.split("/")
     if "\\" in path or "\0" in path or ":" in parts[0] or any(p in ("", ".", "..") for p in parts):
         raise UsageError(f"{expected} a relative path that stays inside the folder")
-    if path.lower().endswith(_OURS):
-        raise UsageError(f"{expected} an image; *.json and *.jsonl are the export's own files")
-    if max(len(p.encode()) for p in parts) > 200:
-        raise UsageError(f"{expected} names of at most 200 bytes")
+    if any(p.lower().endswith(_OURS) for p in parts) or path.lower() in ("test", "validation"):
+        raise UsageError(f"{expected} an image; *.json, *.jsonl, test and validation are the export's own")
+    if max(len(p.encode()) for p in parts) > 200 or len(path.encode()) > 1000:
+        raise UsageError(f"{expected} names of at most 200 bytes, and 1,000 in all")
     return path
 
 

@@ -97,11 +97,8 @@ def _opened(out: Path, release: ReleaseFolder) -> Iterator[None]:
         UsageError: The folder is something else, or cannot be written.
     """
     state = json.dumps({"release": hashlib.sha256((release.path / NAME).read_bytes()).hexdigest()})
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise UsageError(f"{out}: is a {'link' if out.is_symlink() else 'file'}, expected an empty folder or a new one")
     try:
-        if out.exists() and any(out.iterdir()) and not _same(out / STATE, state):
-            raise UsageError(f"{out}: holds files, expected a new or empty folder")
+        _check(out, release.path, state)
         out.mkdir(parents=True, exist_ok=True)
         for path in out.rglob(f"*{TEMPORARY}"):
             path.unlink(missing_ok=True)  # of a run that was killed
@@ -109,8 +106,19 @@ def _opened(out: Path, release: ReleaseFolder) -> Iterator[None]:
         yield
         (out / STATE).unlink()
         sync_folder(out)
+    except NotADirectoryError as error:
+        raise UsageError(f"{out}: {error.filename} is no folder") from None
     except OSError as error:
         raise disk_trouble(error, out) or error from None
+
+
+def _check(out: Path, release: Path, state: str) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UsageError(f"{out}: is a {'link' if out.is_symlink() else 'file'}, expected an empty folder or a new one")
+    if out.exists() and any(out.iterdir()) and not _same(out / STATE, state):
+        raise UsageError(f"{out}: holds files, expected a new or empty folder")
+    if out.resolve().is_relative_to(release.resolve()):
+        raise UsageError(f"{out}: lies in the release, which would not be whole any more; give another folder")
 
 
 def _same(state: Path, expected: str) -> bool:

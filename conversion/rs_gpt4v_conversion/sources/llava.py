@@ -92,6 +92,9 @@ OPTIONS = (
     Option(name="title", help="what the dataset is called", states=True),
     Option(name="license", help="of the dataset, short (not stated)", states=True),
     Option(name="modality", help="of the images (optical)", choices=("optical", "sar", "infrared"), states=True),
+    Option(
+        name="redistribute", help="whether the images may be passed on (no)", choices=("yes", "no"), states=True
+    ),
     Option(name="homepage", help="of the dataset", states=True),
     Option(name="citation", help="BibTeX of the dataset", states=True),
     BOXES,
