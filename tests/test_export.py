@@ -369,7 +369,7 @@ def test_only_a_new_or_an_empty_folder_is_filled(make: Callable[..., Path], tmp_
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="link: is a link"):
         export_llava(release, tmp_path / "link")
-    with pytest.raises(UsageError, match=r"file is no folder"):
+    with pytest.raises(UsageError, match="lies below a file"):
         export_llava(release, tmp_path / "file" / "out")
     with pytest.raises(UsageError, match="lies in the release"):
         export_llava(release, release / "data" / "out")

@@ -106,8 +106,8 @@ def _opened(out: Path, release: ReleaseFolder) -> Iterator[None]:
         yield
         (out / STATE).unlink()
         sync_folder(out)
-    except NotADirectoryError as error:
-        raise UsageError(f"{out}: {error.filename} is no folder") from None
+    except NotADirectoryError:
+        raise UsageError(f"{out}: lies below a file, expected a place in a folder") from None
     except OSError as error:
         raise disk_trouble(error, out) or error from None
 
