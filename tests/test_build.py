@@ -92,6 +92,8 @@ def the_image_is_the_sources_own(row: dict, path: Path) -> None:
 
 def test_captions_and_questions_have_the_papers_words(release: Path) -> None:
     for row in rows(release):
+        if row["source"] == "llava":
+            continue  # words of others
         for turn, pair in zip(row["conversations"][::2], row["pairs"], strict=True):
             text = turn["value"].removeprefix("<image>\n")
             if row["task"] == "captioning":

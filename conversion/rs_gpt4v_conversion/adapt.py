@@ -1,14 +1,19 @@
 """Turn what a source says into questions and answers, and merge what it says twice."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-from rs_gpt4v_conversion.records import Annotation, Draft, Pair, Reject
+from rs_gpt4v_conversion.records import Annotation, Draft, Fact, Pair, Reject, Turn
 from rs_gpt4v_conversion.sources import Source
 from rs_gpt4v_conversion.verify import pair_flaw
 from rs_gpt4v_conversion.wording import word
 
-GENERATOR = "annotation"
+DEPENDENT = "follows a rejected turn"
+"""Why a turn is rejected that is sound, but comes after one that is not: it may speak of what nobody said."""
+
+Dialogue = tuple[Fact, ...]
+"""Facts that depend on each other in their order; all but turns of one dialogue stand alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +24,7 @@ class Adapted:
     rejects: tuple[Reject, ...]
     read: int  # pairs, after merging
     questions: int  # different questions among them
-    merged: int  # exact repeats of a pair of the same image
+    merged: int  # exact repeats of a pair of the same image, or of a whole dialogue
 
 
 def row_id(source: str, split: str, task: str, image_id: str) -> str:
@@ -36,26 +41,48 @@ def adapt(annotation: Annotation, source: Source, name: str) -> Adapted:
         name: The source's name in ids and paths.
     """
     record = row_id(name, annotation.split, annotation.task, annotation.image.image_id)
-    facts = tuple(dict.fromkeys(annotation.facts))
-    pairs, rejects, questions = [], [], set()
-    for number, fact in enumerate(facts):
-        pair = word(fact, annotation, record)
-        questions.add(pair.question)
-        flaw = pair_flaw(pair)
-        if flaw:
+    pairs: list[Pair] = []
+    rejects: list[Reject] = []
+    questions: set[str] = set()
+    read = dialogues = 0
+    for dialogue in _merged(annotation.facts):
+        worded = [word(fact, annotation, record) for fact in dialogue]
+        questions.update(pair.question for pair in worded)
+        kept = _sound(worded)
+        pairs.extend(replace(pair, dialogue=dialogues) for pair in worded[:kept])
+        dialogues += kept > 0
+        for number in range(kept, len(worded)):
+            reason = pair_flaw(worded[number]) or DEPENDENT
             rejects.append(
                 Reject(
-                    id=f"{record}#{number}", task=annotation.task, source=name,
-                    split=annotation.split, stage="verify", reason=flaw, detail=pair.answer[:200],
+                    id=f"{record}#{read + number}", task=annotation.task, source=name, split=annotation.split,
+                    stage="verify", reason=reason, detail=worded[number].answer[:200],
                 )
             )  # fmt: skip
-        else:
-            pairs.append(pair)
+        read += len(worded)
     draft = _draft(annotation, source, name, record, pairs) if pairs else None
     return Adapted(
-        draft=draft, rejects=tuple(rejects), read=len(facts), questions=len(questions),
-        merged=len(annotation.facts) - len(facts),
+        draft=draft, rejects=tuple(rejects), read=read, questions=len(questions),
+        merged=len(annotation.facts) - read,
     )  # fmt: skip
+
+
+def _merged(facts: Iterable[Fact]) -> list[Dialogue]:
+    """The different dialogues, in the order of their first appearance.
+
+    A dialogue is merged with one of the very same turns only: half of one is not what the other says, and a question
+    that comes twice in one dialogue stays.
+    """
+    numbered = enumerate(facts)
+    groups = groupby(numbered, key=lambda n: (n[1].dialogue, -1) if isinstance(n[1], Turn) else (0, n[0]))
+    dialogues = (tuple(fact for _, fact in group) for _, group in groups)
+    found = {tuple(replace(f, dialogue=0) if isinstance(f, Turn) else f for f in d): d for d in dialogues}
+    return list(found.values())
+
+
+def _sound(pairs: list[Pair]) -> int:
+    """How many turns of a dialogue are kept: those before the first that is unfit."""
+    return next((number for number, pair in enumerate(pairs) if pair_flaw(pair)), len(pairs))
 
 
 def _draft(annotation: Annotation, source: Source, name: str, record: str, pairs: list[Pair]) -> Draft:
@@ -64,18 +91,9 @@ def _draft(annotation: Annotation, source: Source, name: str, record: str, pairs
         task=annotation.task,
         split=annotation.split,
         source=name,
-        modality=source.modality,
-        license=source.license,
+        modality=annotation.modality or source.modality,
+        license=annotation.license or source.license,
         image=annotation.image,
-        pairs=tuple(_numbered(pairs)),
+        pairs=tuple(pairs),
         objects=annotation.objects,
     )
-
-
-def _numbered(pairs: list[Pair]) -> Iterator[Pair]:
-    """Give every pair a dialogue of its own: what annotations say of an image does not depend on order."""
-    for number, pair in enumerate(pairs):
-        yield Pair(
-            question=pair.question, answer=pair.answer, category=pair.category, dialogue=number,
-            template=pair.template, generator=GENERATOR, objects=pair.objects,
-        )  # fmt: skip

@@ -141,6 +141,25 @@ def _check(parsed: argparse.Namespace) -> int:
     return int(any(r.count and r.severity == "error" for r in results))
 
 
+def _export(parsed: argparse.Namespace) -> int:
+    from rs_gpt4v_conversion.export.llava import export_llava
+
+    made = export_llava(parsed.release, parsed.out, images=not parsed.no_images)
+    for path, count in made.files.items():
+        say(f"wrote {path}: {count:,} {'records' if path == 'train.json' else 'questions'}")
+    if not parsed.no_images:
+        say(f"wrote {made.images:,} images")
+    if made.missing_images:
+        say(f"note: {made.missing_images:,} images are not in the release, which may not carry them")
+    if made.misnamed_images:
+        say(
+            f"note: {made.misnamed_images:,} images are not in the format that their name says, "
+            "because that could not hold their pixels"
+        )
+    give(str(parsed.out))
+    return 0
+
+
 def _look(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.look import pick, write_page
     from rs_gpt4v_conversion.release import ReleaseFolder
@@ -194,6 +213,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("release", type=Path, metavar="RELEASE")
     check.add_argument("--json", action="store_true", help="one JSON object on stdout")
     check.set_defaults(command=_check)
+
+    export = commands.add_parser("export", help="a release in the files that other programs read")
+    export.add_argument("form", choices=("llava",), help="llava: train.json, test/*.jsonl and images, as the paper")
+    export.add_argument("release", type=Path, metavar="RELEASE")
+    export.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    export.add_argument("--no-images", action="store_true", help="text files only")
+    export.set_defaults(command=_export)
 
     look = commands.add_parser("look", help="an HTML page of rows: picture, boxes, conversation")
     look.add_argument("release", type=Path, metavar="RELEASE")

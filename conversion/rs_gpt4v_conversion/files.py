@@ -13,18 +13,25 @@ TEMPORARY = ".tmp"
 
 
 @contextlib.contextmanager
-def completed(path: Path) -> Iterator[Path]:
+def completed(path: Path, *, synced: bool = True) -> Iterator[Path]:
     """Give the path of a temporary file beside `path`; move it there when the block ends well, else remove it.
 
     The data is on disk before the name is: whatever happens, a file with its final name is whole.
+
+    Args:
+        path: The file.
+        synced: Wait for the disk. Without it a lost machine may leave a file with its name and not its data, a killed
+            process may not: for many small files, where the caller waits for the disk once (`os.sync`).
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if synced:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        if synced:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ looks at the image.
 """
 
 import math
+from collections.abc import Sequence
 
 from rs_gpt4v_conversion.records import BBox, Obb
 
@@ -65,3 +66,21 @@ def area(obb: Obb) -> float:
     """Area of four corners in pixels squared; 0 where their edges cross so that it cancels out."""
     xs, ys = obb[0::2], obb[1::2]
     return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4))) / 2
+
+
+def in_turn(corners: Sequence[float]) -> list[float]:
+    """The x y of corners in any order, as they follow each other clockwise around their centre, the first one first."""
+    points = list(zip(corners[0::2], corners[1::2], strict=True))
+    cx, cy = (sum(values) / len(points) for values in zip(*points, strict=True))
+    first = math.atan2(points[0][1] - cy, points[0][0] - cx)
+    turns = {p: (math.atan2(p[1] - cy, p[0] - cx) - first) % math.tau for p in points}
+    return [v for point in sorted(points, key=lambda p: turns[p]) for v in point]
+
+
+def overlap(a: BBox, b: BBox) -> float:
+    """Intersection over union of two upright boxes."""
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(w, 0.0) * max(h, 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union if union > 0 else 0.0

@@ -73,6 +73,8 @@ def source_table(config: Config) -> dict[str, dict[str, Any]]:
     return {
         spec.name: {
             "kind": spec.source.kind,
+            "title": spec.source.title,
+            "license": spec.source.license,
             "shares_images": spec.source.shares_images,
             "limit": spec.limit,
             "max_side": spec.max_side,

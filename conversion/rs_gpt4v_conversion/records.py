@@ -133,7 +133,24 @@ class Region:
     item: int  # position in the annotation's objects
 
 
-Fact = Caption | Question | Presence | Count | Comparison | Position | Grounding | Referring | Region
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A question and its answer in the very words of the source: of files that are conversations already.
+
+    Turns of one number, one after the other, are one dialogue: each depends on those before it.
+    """
+
+    question: str  # without the image tag
+    answer: str
+    category: str  # one of the contract's categories of the task
+    dialogue: int  # number within the annotation
+    template: str
+    generator: str  # who answered: `annotation`, a model's name, or `unknown`
+    review: str = "unreviewed"
+    items: tuple[int, ...] = ()  # positions in the annotation's objects
+
+
+Fact = Caption | Question | Presence | Count | Comparison | Position | Grounding | Referring | Region | Turn
 """What a source says about an image: each becomes one question-answer pair, or one reject."""
 
 BoxForm = Literal["hbb", "obb"]
@@ -164,6 +181,8 @@ class Annotation:
     facts: tuple[Fact, ...]
     objects: tuple[Object, ...] = ()
     boxes: BoxForm = "hbb"  # how they are written in text
+    modality: str = ""  # of this image, where it is not the source's
+    license: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from rs_gpt4v_conversion.records import (
     Question,
     Referring,
     Region,
+    Turn,
 )
 from rs_gpt4v_conversion.templates import (
     CAPTION,
@@ -161,6 +162,13 @@ def _region(fact: Region, image: Image) -> Pair:
     return _pair(template, template.ask(box=image.box(fact.item)), fact.text, "region", (fact.item,))
 
 
+def _turn(fact: Turn, image: Image) -> Pair:
+    return Pair(
+        question=fact.question, answer=fact.answer, category=fact.category, dialogue=0, template=fact.template,
+        generator=fact.generator, review=fact.review, objects=fact.items,
+    )  # fmt: skip
+
+
 _WORDING: dict[type, Callable[[Any, Image], Pair]] = {
     Caption: _caption,
     Question: _question,
@@ -171,4 +179,5 @@ _WORDING: dict[type, Callable[[Any, Image], Pair]] = {
     Grounding: _grounding,
     Referring: _referring,
     Region: _region,
+    Turn: _turn,
 }

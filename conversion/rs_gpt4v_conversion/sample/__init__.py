@@ -12,6 +12,7 @@
                                                    dior_rsvg.py and rsvg.py write
     SSDD, HRSID, SARDet-100K                       field.py draws, ships.py writes
     NWPU VHR-10, DOTA                              field.py draws, nwpu_vhr10.py and dota.py write
+    conversations in LLaVA's form                  llava.py draws and writes
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -32,6 +33,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_sydney_captions,
     write_ucm_captions,
 )
+from rs_gpt4v_conversion.sample.llava import write_llava
 from rs_gpt4v_conversion.sample.nwpu_captions import write_nwpu_captions
 from rs_gpt4v_conversion.sample.nwpu_vhr10 import write_nwpu_vhr10
 from rs_gpt4v_conversion.sample.rsivqa import write_rsivqa
@@ -65,6 +67,7 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "sardet_100k": ("SARDet_100K", write_sardet_100k),
     "nwpu_vhr10": ("NWPU_VHR-10", write_nwpu_vhr10),
     "dota": ("DOTA", write_dota),
+    "llava": ("LLaVA", write_llava),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 

@@ -26,18 +26,47 @@ def load_json(folder: Folder, path: Path) -> Any:
     Raises:
         SourceError: The file is missing, not UTF-8, cut off or not JSON.
     """
+    return _parsed(_text(folder, path), path)
+
+
+def load_list(folder: Folder, path: Path) -> list[dict[str, Any]]:
+    """Read a list of objects: one JSON list, or JSON lines, whichever the file holds; a blank line is none.
+
+    Raises:
+        SourceError: The file is missing, not UTF-8, cut off, not JSON, empty, or an element is no object.
+    """
+    text = _text(folder, path)
+    first = text.lstrip().split("\n", 1)[0]
+    if first[:1] == "[":
+        values = _parsed(text, path)
+    elif first.strip() == "{":  # indented: one object, and no line of it is JSON
+        raise SourceError(path, describe(_parsed(text, path)), "a list of objects", do="is it another dataset's?")
+    else:
+        lines = enumerate(text.split("\n"), 1)  # not splitlines: a text may hold other line ends
+        values = [_parsed(line, path, number) for number, line in lines if line.strip()]
+    if not values:
+        raise SourceError(path, "no record", "a list of objects")
+    found: list[dict[str, Any]] = records({"": values}, "", path)
+    return found
+
+
+def _text(folder: Folder, path: Path) -> str:
     try:
-        text = folder.read(path).decode("utf-8-sig")
+        return folder.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(
             path, f"byte {error.start}, which is not UTF-8", "JSON in UTF-8", do="fetch it again"
         ) from None
+
+
+def _parsed(text: str, path: Path, line: int = 1) -> Any:
+    """The value of a JSON text that begins in a line of its file."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
         found = "a file that ends too early" if cut else error.msg
-        where = f"line {error.lineno} column {error.colno}"
+        where = f"line {line + error.lineno - 1} column {error.colno}"
         raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
     except ValueError:  # Python's own limit
         raise SourceError(path, "a number of thousands of digits", "the source's annotations") from None

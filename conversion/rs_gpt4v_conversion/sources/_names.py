@@ -15,6 +15,20 @@ def image_name_flaw(name: object) -> str:
     return ""
 
 
+def image_path_flaw(path: object) -> str:
+    """What is wrong with the path of an image file within a source, or an empty string.
+
+    A path comes from outside: it must be relative and stay in its folder.
+    """
+    if not isinstance(path, str) or not path.strip():
+        return "image without a name"
+    if "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        return "image path leaves its folder"
+    if not _is_unicode(path):
+        return "image name is not Unicode"
+    return ""
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()

@@ -1,8 +1,9 @@
 """What a source module says about itself."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rs_gpt4v_conversion.records import Annotation, BoxForm, Flaw, Note, Scene
 from rs_gpt4v_conversion.sources._folder import Folder
@@ -17,6 +18,7 @@ class Option:
     choices: tuple[str, ...] = ()  # allowed values; empty: any string
     path: bool = False  # a file: relative to the source's root, or else to SOURCES.toml
     least: int | float | None = None  # a number of at least this (whole where this is); None: a string
+    states: bool = False  # its value takes the place of the field of this name in `Source`
 
 
 BOXES = Option(name="boxes", help="how boxes are written in text: upright or rotated", choices=("hbb", "obb"))
@@ -83,8 +85,18 @@ class Source:
     caveat: str = ""  # sentences for the card that a user of these splits must know
     adapted: "Callable[[Source, Options], Source] | None" = None  # these facts as some options make them
     detects: bool = False  # it marks objects: its reader yields scenes
+    # what it holds is in the file and in the options: of the stated tasks and splits it may have any
+    imported: bool = False
     tile: int = 0  # side of the tiles that its images are cut into unless the user says otherwise, pixels; 0: whole
 
     def with_options(self, options: Options) -> "Source":
-        """These facts as they are with a user's options: another split of a source may share images, for example."""
-        return self if self.adapted is None else self.adapted(self, options)
+        """These facts as they are with a user's options.
+
+        Another split of a source may share images, for example, and of an import only the user knows the licence.
+        """
+        stated: dict[str, Any] = {o.name: options[o.name] for o in self.options if o.states and o.name in options}
+        for name, value in stated.items():
+            if isinstance(getattr(self, name), bool):
+                stated[name] = value == "yes"
+        source = replace(self, **stated)
+        return source if self.adapted is None else self.adapted(source, options)
