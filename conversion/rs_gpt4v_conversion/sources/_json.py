@@ -1,11 +1,15 @@
 """Annotation files in JSON: read once, checked where they enter, with errors that name file, record and finding."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
+
+
+NESTED, DIGITS = "JSON nested without end", "a number of thousands of digits"
 
 
 def load_object(folder: Folder, path: Path) -> dict[str, Any]:
@@ -17,9 +21,7 @@ def load_object(folder: Folder, path: Path) -> dict[str, Any]:
     try:
         text = folder.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(
-            path, f"byte {error.start}, which is not UTF-8", "JSON in UTF-8", do="fetch it again"
-        ) from None
+        raise not_utf8(path, error.start) from None
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -27,8 +29,10 @@ def load_object(folder: Folder, path: Path) -> dict[str, Any]:
         found = "a file that ends too early" if cut else error.msg
         where = f"line {error.lineno} column {error.colno}"
         raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
+    except ValueError:  # Python reads no number of more digits than a few thousand
+        raise SourceError(path, DIGITS, "the source's annotations") from None
     except RecursionError:
-        raise SourceError(path, "JSON nested without end", "the source's annotations") from None
+        raise SourceError(path, NESTED, "the source's annotations") from None
     if not isinstance(value, dict):
         raise SourceError(path, describe(value), "a JSON object", do="is it another dataset's?")
     return value
@@ -41,8 +45,7 @@ def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]
         SourceError: The key is missing, its value is no list, or an element is no object.
     """
     if key not in value:
-        keys = ", ".join(sorted(value)[:6]) or "none"
-        raise SourceError(path, f"the keys {keys}", f"a list {key!r}", do="is it another dataset's file?")
+        raise another_kind(path, value, key)
     if not isinstance(value[key], list):
         raise SourceError(path, describe(value[key]), "a list", record=key)
     for i, item in enumerate(value[key]):
@@ -65,6 +68,17 @@ def typed(record: dict[str, Any], key: str, kind: type | tuple[type, ...], path:
         found = describe(value) if key in record else "nothing"
         raise SourceError(path, found, names, record=f"{where}.{key}")
     return value
+
+
+def not_utf8(path: Path, position: int) -> SourceError:
+    """The error for a byte that is no UTF-8."""
+    return SourceError(path, f"byte {position}, which is not UTF-8", "JSON in UTF-8", do="fetch it again")
+
+
+def another_kind(path: Path, keys: Iterable[str], key: str) -> SourceError:
+    """The error for an object without the list that was expected."""
+    found = "the keys " + (", ".join(sorted(keys)[:6]) or "none")
+    return SourceError(path, found, f"a list {key!r}", do="is it another dataset's file?")
 
 
 _NAMES: dict[type, str] = {

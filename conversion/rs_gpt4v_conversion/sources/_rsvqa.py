@@ -7,17 +7,35 @@
 
 The trap: every file also lists a placeholder {"id": n, "active": false} for each item of the other splits, without any
 other key. In trimmed copies the position of an item is not its id, so everything is joined by id.
+
+The files are read record by record, questions and answers side by side: where both are in one order, as the official
+ones are, no answer waits longer than it takes to read its question. What is held are the questions, image by image.
+
+What is decided about odd files:
+
+- Answers to none of the questions: one of the two files is another split's, and the source is refused. So is a file of
+  questions without an active one, and one that asks about no image but those of another split.
+- An image that two splits ask about is kept in the later one of (train, validation, test, ...): pictures of a test are
+  not to be trained on. Its pairs in the other split are rejects. That two images files have it as active, while one
+  split asks about it, is a note.
+- A question about an image that its own images file does not list as active is kept (trimmed copies have such), with a
+  note: where the image is and how large its pixels are may then be unknown.
+- An id stands for one question a split; what repeats it is a reject. A question with several answers is several pairs.
+- An answer that is an integer becomes text, with a note. An answer without a question is a note. A question without an
+  answer, of an unknown type, without text or without the number of an image is a reject.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
-from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Note, Question
+from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Note, Question, Stretch
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
+from rs_gpt4v_conversion.sources._json import describe
+from rs_gpt4v_conversion.sources._stream import iter_records
 
 CITATION = """@article{lobry2020rsvqa,
   title   = {{RSVQA}: Visual Question Answering for Remote Sensing Data},
@@ -30,125 +48,265 @@ CITATION = """@article{lobry2020rsvqa,
 }"""
 """The paper of the whole family."""
 
+PARTS = ("questions", "answers", "images")
 
-def read_rsvqa(
-    folder: Folder,
-    *,
-    prefix: str,
-    splits: dict[str, str],
-    types: tuple[str, ...],
-    images: Path,
-    image_path: str,
-) -> Iterator[Annotation | Flaw | Note]:
-    """Read all splits that are in the folder.
+Made = Question | Flaw | Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What tells the sets of the family apart."""
+
+    prefix: str  # of the files' names (`LR`, `USGS`)
+    splits: Mapping[str, str]  # ours by theirs
+    types: Mapping[str, str]  # our category by the type of a question
+    images: Path  # the folder of the `<id>.tif`
+    image_path: str  # the folder under which the paper's files name the images
+    origin: Callable[[int, str], str]  # from an image's number and original name
+    stretch: Stretch | None = None  # of the images
+
+    def paths(self, root: Path, theirs: str) -> list[Path]:
+        """The files of questions, answers and images of a split."""
+        return [root / f"{self.prefix}_split_{theirs}_{part}.json" for part in PARTS]
+
+
+def read_rsvqa(folder: Folder, layout: Layout) -> Iterator[Annotation | Flaw | Note]:
+    """Read all splits that are in the folder, the last one first.
 
     Args:
         folder: The source's folder, which holds the JSON files.
-        prefix: What their names begin with (`LR`, `USGS`).
-        splits: Our splits by theirs.
-        types: Known question types, which are our categories.
-        images: The folder of the `<id>.tif`.
-        image_path: The folder under which the paper's files name the images.
+        layout: Which set it is.
 
     Yields:
-        One annotation an image; a question without an answer, of an unknown type or whose text is none is a flaw; a
-        split that is not in the folder and answers without a question are notes.
+        One annotation an image, and what is wrong with other records; see above.
 
     Raises:
-        SourceError: No split is there, one of a split's three files is missing, or a file is not of this form.
+        SourceError: No split is there, one of a split's three files is missing, or a file is not what it should be.
     """
-    found = False
-    for theirs, split in splits.items():
-        paths = [folder.root / f"{prefix}_split_{theirs}_{part}.json" for part in ("questions", "answers", "images")]
-        if not any(path.exists() for path in paths):
+    present = {}
+    for theirs in layout.splits:
+        paths = layout.paths(folder.root, theirs)
+        if any(path.exists() for path in paths):
+            present[theirs] = paths
+        else:
             yield Note(reason=f"no files of the official split {theirs!r} in the folder")
-            continue
-        found = True
-        yield from _Split(folder, split, paths, types, images, image_path).read()
-    if not found:
-        expected = f"{prefix}_split_<split>_questions.json and its answers and images"
-        raise SourceError(folder.root, "none of them", f"{expected} for a split of {', '.join(splits)}")
+    if not present:
+        expected = f"{layout.prefix}_split_<split>_questions.json and its answers and images"
+        raise SourceError(folder.root, "none of them", f"{expected} for a split of {', '.join(layout.splits)}")
+    others = _Others()
+    for theirs, paths in reversed(present.items()):
+        yield from _Split(folder, layout, layout.splits[theirs], paths, others).read()
 
 
-def _active(folder: Folder, path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for i, record in enumerate(records(load_object(folder, path), key, path)):
-        if record.get("active"):
-            yield f"{key}[{i}]", record
+@dataclass(slots=True)
+class _Others:
+    """What the splits that were read before speak of."""
+
+    asked: dict[int, Path] = field(default_factory=dict)  # by image: the file of its questions
+    listed: set[int] = field(default_factory=set)  # images that are active
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What an images file says of an active image."""
+
+    name: str
+    gsd: float | None
 
 
 class _Split:
     """One split: questions joined with their answers, grouped by image."""
 
-    def __init__(
-        self,
-        folder: Folder,
-        split: str,
-        paths: list[Path],
-        types: tuple[str, ...],
-        images: Path,
-        image_path: str,
-    ) -> None:
-        self.folder = folder
-        self.split, self.types, self.images, self.image_path = split, types, images, image_path
-        self.questions, self.answers, self.listed = paths
+    def __init__(self, folder: Folder, layout: Layout, split: str, paths: list[Path], others: _Others) -> None:
+        self.folder, self.layout, self.split, self.others = folder, layout, split, others
+        self.questions, self.answers, self.images = paths
+        self.facts: dict[int, list[Question]] = {}
+        self.made: dict[tuple[str, str, str], Question] = {}  # equal ones are one: templates and answers repeat
+        self.seen = _Numbers()  # ids of questions
 
     def read(self) -> Iterator[Annotation | Flaw | Note]:
-        answers = self._answers()
-        gsd = dict(self._gsd())
-        facts: dict[int, list[Question]] = {}
-        for where, record in _active(self.folder, self.questions, "questions"):
-            image = typed(record, "img_id", int, self.questions, where)
-            number = typed(record, "id", int, self.questions, where)
-            made = list(self._facts(record, answers.pop(number, []), image))
-            facts.setdefault(image, []).extend(f for f in made if isinstance(f, Question))
-            yield from (f for f in made if isinstance(f, Flaw))
-        for image, questions in facts.items():
-            if questions:
-                yield Annotation(
-                    task="vqa", split=self.split, image=self._image(image, gsd.get(image)),
-                    facts=tuple(questions),
-                )  # fmt: skip
-        if answers:
-            yield Note(reason="answer without a question", count=len(answers))
+        listed: dict[int, _Listed] = {}
+        yield from self._listed(listed)
+        answers = _Answers(self._active(self.answers, "answers"))
+        yield from self._joined(answers)
+        yield from self._leftover(answers)
+        self.made.clear()
+        unlisted = len(self.facts.keys() - listed.keys())
+        if unlisted:
+            yield Note(reason="image that its split's file of images does not list as active", count=unlisted)
+        for image in list(self.facts):
+            questions = self.facts.pop(image)
+            self.others.asked[image] = self.questions
+            yield Annotation(
+                task="vqa", split=self.split, image=self._image(image, listed.get(image)), facts=tuple(questions),
+            )  # fmt: skip
 
-    def _answers(self) -> dict[int, list[Any]]:
-        answers: dict[int, list[Any]] = {}
-        for where, record in _active(self.folder, self.answers, "answers"):
-            question = typed(record, "question_id", int, self.answers, where)
-            answers.setdefault(question, []).append(record.get("answer"))
-        return answers
+    def _active(self, path: Path, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        return ((i, record) for i, record in iter_records(self.folder, path, key) if record.get("active"))
 
-    def _gsd(self) -> Iterator[tuple[int, float]]:
-        for where, record in _active(self.folder, self.listed, "images"):
-            number = typed(record, "id", int, self.listed, where)
+    def _listed(self, listed: dict[int, _Listed]) -> Iterator[Note]:
+        twice = odd = 0
+        for _, record in self._active(self.images, "images"):
+            number = record.get("id")
+            if type(number) is not int:
+                odd += 1
+                continue
+            twice += number in self.others.listed
             metres = re.fullmatch(r"(\d*\.?\d+) ?m", str(record.get("res_x", "")))
-            if metres:
-                yield number, float(metres[1])
+            listed[number] = _Listed(str(record.get("original_name", "")), float(metres[1]) if metres else None)
+        self.others.listed.update(listed)
+        if twice:
+            yield Note(reason="image that two splits list as active", count=twice)
+        if odd:
+            yield Note(reason="entry of an images file without a number, left out", count=odd)
 
-    def _facts(self, record: dict[str, Any], answers: list[Any], image: int) -> Iterator[Question | Flaw]:
-        text, kind = record.get("question"), record.get("type")
-        for answer in answers or [None]:
-            flaw, found = "", text
-            if not isinstance(text, str):
-                flaw = "question is no text"
-            elif kind not in self.types:
-                flaw, found = "unknown question type", kind
-            elif answer is None or answer == "":
-                flaw = "question without answer"
-            elif isinstance(answer, bool) or not isinstance(answer, str | int):
-                flaw, found = "answer is no text", answer
+    def _joined(self, answers: "_Answers") -> Iterator[Flaw | Note]:
+        """Enter every question with its answers."""
+        asked = answered = elsewhere = 0
+        for i, record in self._active(self.questions, "questions"):
+            asked += 1
+            number, image = record.get("id"), record.get("img_id")
+            if type(number) is not int or type(image) is not int:
+                missing = "id" if type(number) is not int else "img_id"
+                where = f"questions[{i}]"
+                yield self._flaw(where, where, f"question without a whole {missing}", describe(record.get(missing)))
+                continue
+            if not self.seen.add(number):
+                yield self._flaw(str(image), f"questions[{i}]", "question id listed twice", str(number))
+                continue
+            theirs = record.get("answers_ids")
+            found = answers.of(number, len(theirs) if isinstance(theirs, list) and theirs else None)
+            answered += bool(found)
+            elsewhere += image in self.others.asked
+            yield from self._enter(record, image, found or [None])
+        self._check(asked, answered, elsewhere)
+
+    def _check(self, asked: int, answered: int, elsewhere: int) -> None:
+        """Refuse files that belong to another split."""
+        if not asked:
+            raise SourceError(self.questions, "no active question", "those of its split", record="questions")
+        if not answered:
+            found = f"answers to none of the {asked:,} active questions of {self.questions.name}"
+            raise SourceError(self.answers, found, "one to each", do="is one of the two another split's file?")
+        if elsewhere == asked:
+            other = next(iter(set(self.others.asked.values())))
+            found = f"questions about no image but those of {other.name}"
+            raise SourceError(self.questions, found, "other images", do="is one of the two another split's file?")
+
+    def _leftover(self, answers: "_Answers") -> Iterator[Flaw | Note]:
+        """Enter answers that came when their question had gone by, and count those that have none."""
+        late = answers.rest()
+        if any(number in self.seen for number in late):
+            for _, record in self._active(self.questions, "questions"):
+                if record.get("id") in late and type(record.get("img_id")) is int:
+                    yield from self._enter(record, record["img_id"], late.pop(record["id"]))
+        alone = sum(map(len, late.values()))
+        if alone:
+            yield Note(reason="answer without a question", count=alone)
+
+    def _enter(self, record: dict[str, Any], image: int, answers: list[Any]) -> Iterator[Flaw | Note]:
+        for answer in answers:
+            flaw, found = self._what_is_wrong(record, answer)
+            if image in self.others.asked and not flaw:
+                flaw, found = "image of another split", self.others.asked[image].name
             if flaw:
-                yield Flaw(
-                    task="vqa", split=self.split, image_id=str(image),
-                    record=f"question {record['id']}", reason=flaw, detail=describe(found),
-                )  # fmt: skip
-            else:
-                yield Question(question=str(text).strip(), answer=str(answer).strip(), category=str(kind))
+                yield self._flaw(str(image), f"question {record['id']}", flaw, describe(found))
+                continue
+            if type(answer) is int:
+                yield Note(reason="answer that is a number, made text")
+            key = (record["question"].strip(), str(answer).strip(), self.layout.types[record["type"]])
+            fact = self.made.get(key)
+            if fact is None:
+                question, text, category = key
+                fact = self.made[key] = Question(question=question, answer=text, category=category)
+            self.facts.setdefault(image, []).append(fact)
 
-    def _image(self, number: int, gsd: float | None) -> ImageRef:
+    def _what_is_wrong(self, record: dict[str, Any], answer: Any) -> tuple[str, Any]:
+        """The first flaw of a question and one of its answers, and what was found; or an empty string."""
+        text, kind = record.get("question"), record.get("type")
+        if type(text) is not str:
+            return "question is no text", text
+        if type(kind) is not str or kind not in self.layout.types:
+            return "unknown question type", kind
+        if answer is None or answer == "":
+            return "question without answer", text
+        if type(answer) is not str and type(answer) is not int:
+            return "answer is no text", answer
+        return "", None
+
+    def _flaw(self, image: str, record: str, reason: str, detail: str) -> Flaw:
+        return Flaw(task="vqa", split=self.split, image_id=image, record=record, reason=reason, detail=detail)
+
+    def _image(self, number: int, listed: _Listed | None) -> ImageRef:
         name = f"{number}.tif"
         return ImageRef(
-            image_id=str(number), source_id=name, path=self.images / name,
-            image_path=f"{self.image_path}/{name}", gsd=gsd,
-            origin=f"{self.image_path.split('/')[0].lower()}/{number}",
+            image_id=str(number), source_id=name, path=self.layout.images / name,
+            image_path=f"{self.layout.image_path}/{name}", gsd=listed.gsd if listed else None,
+            origin=self.layout.origin(number, listed.name if listed else ""), stretch=self.layout.stretch,
         )  # fmt: skip
+
+
+class _Answers:
+    """The answers of a split, by question: read as far as they are asked for, those passed over kept."""
+
+    def __init__(self, records: Iterator[tuple[int, dict[str, Any]]]) -> None:
+        self._records = records
+        self._waiting: dict[Any, list[Any]] = {}
+
+    def of(self, question: int, wanted: int | None) -> list[Any]:
+        """Answers to a question, in the file's order, and no longer kept.
+
+        Args:
+            question: Its id.
+            wanted: How many it says that it has; None: all there are.
+        """
+        found = self._waiting.pop(question, [])
+        while wanted is None or len(found) < wanted:
+            following = next(self._records, None)
+            if following is None:
+                break
+            theirs, answer = following[1].get("question_id"), following[1].get("answer")
+            if theirs == question:
+                found.append(answer)
+            else:
+                self._keep(theirs, answer)
+        return found
+
+    def rest(self) -> dict[Any, list[Any]]:
+        """All answers that were not asked for."""
+        for _, record in self._records:
+            self._keep(record.get("question_id"), record.get("answer"))
+        return self._waiting
+
+    def _keep(self, question: Any, answer: Any) -> None:
+        number = question if type(question) is int else None  # None: of no question
+        self._waiting.setdefault(number, []).append(answer)
+
+
+class _Numbers:
+    """A set of numbers that are nearly all small, as ids are: a byte each, where a set takes sixty."""
+
+    def __init__(self) -> None:
+        self._small = bytearray()
+        self._other: set[int] = set()
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int):
+            return False
+        return bool(self._small[number]) if 0 <= number < len(self._small) else number in self._other
+
+    def add(self, number: int) -> bool:
+        """Enter a number and say whether it is new."""
+        if number in self:
+            return False
+        if not 0 <= number < _SMALL:
+            self._other.add(number)
+            return True
+        if number >= len(self._small):
+            self._small.extend(bytes(min(2 * number + 1024, _SMALL) - len(self._small)))
+        self._small[number] = 1
+        return True
+
+
+_SMALL = 1 << 26
+"""Numbers below this get a byte: 64 MB at most."""
