@@ -1,9 +1,10 @@
-"""Draws a small copy of seven source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of several source datasets, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
     RSVQA-LR, RSVQA-HR                             landscape.py draws, questions.py asks,
                                                    rsvqa.py writes
+    RSVQAxBEN                                      landscape.py draws, rsvqaxben.py asks and writes
     HIT-UAV                                        hit_uav.py draws and writes
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
@@ -23,6 +24,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_ucm_captions,
 )
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
+from rs_gpt4v_conversion.sample.rsvqaxben import write_rsvqaxben
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
 
@@ -38,6 +40,7 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsitmd": ("RSITMD", write_rsitmd),
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
+    "rsvqaxben": ("RSVQAxBEN", write_rsvqaxben),
     "hit_uav": ("HIT-UAV", write_hit_uav),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,21 @@ class Folder:
                 with Image.open(path) as image:
                     return image.size
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            return None
+
+    def samples(self, path: Path) -> tuple[int, int] | None:
+        """Bands and bits a band from a TIFF's header, or None where the file is not there or is none."""
+        from PIL import TiffImagePlugin
+
+        try:
+            with path.open("rb") as file:
+                head = file.read(8)
+                tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+                file.seek(tags.next)
+                tags.load(file)
+                bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+                return int(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)), int(bits[0])
+        except (OSError, SyntaxError, ValueError, TypeError, IndexError, struct.error):
             return None
 
     def images(self, *names: str) -> Path:

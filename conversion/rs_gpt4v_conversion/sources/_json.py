@@ -8,7 +8,6 @@ from typing import Any
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
 
-
 NESTED, DIGITS = "JSON nested without end", "a number of thousands of digits"
 
 

@@ -27,7 +27,7 @@ What is decided about odd files:
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,6 @@ CITATION = """@article{lobry2020rsvqa,
 
 PARTS = ("questions", "answers", "images")
 
-Made = Question | Flaw | Note
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -63,7 +61,8 @@ class Layout:
     images: Path  # the folder of the `<id>.tif`
     image_path: str  # the folder under which the paper's files name the images
     origin: Callable[[int, str], str]  # from an image's number and original name
-    stretch: Stretch | None = None  # of the images
+    gsd: float | None = None  # where an images file does not say, metres per pixel
+    stretch: Callable[[Path], Stretch | None] = lambda _: None  # from an image's file
 
     def paths(self, root: Path, theirs: str) -> list[Path]:
         """The files of questions, answers and images of a split."""
@@ -93,17 +92,107 @@ def read_rsvqa(folder: Folder, layout: Layout) -> Iterator[Annotation | Flaw | N
     if not present:
         expected = f"{layout.prefix}_split_<split>_questions.json and its answers and images"
         raise SourceError(folder.root, "none of them", f"{expected} for a split of {', '.join(layout.splits)}")
-    others = _Others()
+    taken: Taken = {}
+    active: set[int] = set()
     for theirs, paths in reversed(present.items()):
-        yield from _Split(folder, layout, layout.splits[theirs], paths, others).read()
+        pairs = Pairs(layout.splits[theirs], paths[0], layout.types, taken)
+        yield from _Split(folder, layout, paths, pairs, active).read()
 
 
-@dataclass(slots=True)
-class _Others:
-    """What the splits that were read before speak of."""
+Taken = dict[int | str, Path]
+"""By image: the file of its questions, of splits that were read."""
 
-    asked: dict[int, Path] = field(default_factory=dict)  # by image: the file of its questions
-    listed: set[int] = field(default_factory=set)  # images that are active
+
+class Pairs:
+    """The pairs of one split under way, grouped by image.
+
+    Args:
+        split: Its name in our words.
+        path: The file of its questions.
+        types: Our category by the type of a question.
+        taken: Images of the splits that were read before: none of them may be in this one.
+
+    Attributes:
+        asked: Questions so far, however they are.
+        seen: Ids of questions.
+    """
+
+    def __init__(self, split: str, path: Path, types: Mapping[str, str], taken: Taken) -> None:
+        self.split, self.path, self.types, self.taken = split, path, types, taken
+        self.asked, self.seen = 0, Numbers()
+        self._elsewhere = 0
+        self._facts: dict[int | str, list[Question]] = {}
+        self._made: dict[tuple[str, str, str], Question] = {}  # templates and answers repeat: equal facts are one
+
+    def enter(self, image: int | str, record: dict[str, Any], name: str, answers: list[Any]) -> Iterator[Flaw | Note]:
+        """Enter a question and its answers, and say what is wrong with them.
+
+        Args:
+            image: The image's number or name.
+            record: Of the question.
+            name: Of the record, for rejects.
+            answers: As they are in the file.
+        """
+        self._elsewhere += image in self.taken
+        for answer in answers:
+            flaw, found = self._what_is_wrong(record, answer)
+            if not flaw and image in self.taken:
+                flaw, found = "image of another split", self.taken[image].name
+            if flaw:
+                yield self.flaw(str(image), name, flaw, found)
+                continue
+            if type(answer) is int:
+                yield Note(reason="answer that is a number, made text")
+            key = (record["question"].strip(), str(answer).strip(), self.types[record["type"]])
+            fact = self._made.get(key)
+            if fact is None:
+                question, text, category = key
+                fact = self._made[key] = Question(question=question, answer=text, category=category)
+            self._facts.setdefault(image, []).append(fact)
+
+    def flaw(self, image: str, record: str, reason: str, found: Any) -> Flaw:
+        """A rejected pair of this split."""
+        return Flaw(
+            task="vqa", split=self.split, image_id=image, record=record, reason=reason, detail=describe(found),
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Refuse a file without questions, and one that is a copy of another split's."""
+        if not self.asked:
+            raise SourceError(self.path, "no active question", "those of its split")
+        if self._elsewhere == self.asked:
+            other = next(iter(set(self.taken.values()))).name
+            found = f"questions about no image but those of {other}"
+            raise SourceError(self.path, found, "other images", do="is one of the two another split's file?")
+
+    def images(self) -> list[int | str]:
+        """The images asked about, in the order of their first questions."""
+        return list(self._facts)
+
+    def annotations(self, ref: Callable[[Any], ImageRef]) -> Iterator[Annotation]:
+        """All that was entered, image by image, each let go when it was given.
+
+        Args:
+            ref: Gives what is known of an image.
+        """
+        self._made.clear()
+        for image in self.images():
+            self.taken[image] = self.path
+            facts = tuple(self._facts.pop(image))
+            yield Annotation(task="vqa", split=self.split, image=ref(image), facts=facts)
+
+    def _what_is_wrong(self, record: dict[str, Any], answer: Any) -> tuple[str, Any]:
+        """The first flaw of a question and one of its answers, and what was found; or an empty string."""
+        text, kind = record.get("question"), record.get("type")
+        if type(text) is not str:
+            return "question is no text", text
+        if type(kind) is not str or kind not in self.types:
+            return "unknown question type", kind
+        if answer is None or answer == "":
+            return "question without answer", text
+        if type(answer) is not str and type(answer) is not int:
+            return "answer is no text", answer
+        return "", None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +204,12 @@ class _Listed:
 
 
 class _Split:
-    """One split: questions joined with their answers, grouped by image."""
+    """One split: questions joined with their answers."""
 
-    def __init__(self, folder: Folder, layout: Layout, split: str, paths: list[Path], others: _Others) -> None:
-        self.folder, self.layout, self.split, self.others = folder, layout, split, others
+    def __init__(self, folder: Folder, layout: Layout, paths: list[Path], pairs: Pairs, active: set[int]) -> None:
+        self.folder, self.layout, self.pairs = folder, layout, pairs
         self.questions, self.answers, self.images = paths
-        self.facts: dict[int, list[Question]] = {}
-        self.made: dict[tuple[str, str, str], Question] = {}  # equal ones are one: templates and answers repeat
-        self.seen = _Numbers()  # ids of questions
+        self.active_before = active  # images of the splits that were read before
 
     def read(self) -> Iterator[Annotation | Flaw | Note]:
         listed: dict[int, _Listed] = {}
@@ -130,119 +217,72 @@ class _Split:
         answers = _Answers(self._active(self.answers, "answers"))
         yield from self._joined(answers)
         yield from self._leftover(answers)
-        self.made.clear()
-        unlisted = len(self.facts.keys() - listed.keys())
+        unlisted = sum(image not in listed for image in self.pairs.images())
         if unlisted:
             yield Note(reason="image that its split's file of images does not list as active", count=unlisted)
-        for image in list(self.facts):
-            questions = self.facts.pop(image)
-            self.others.asked[image] = self.questions
-            yield Annotation(
-                task="vqa", split=self.split, image=self._image(image, listed.get(image)), facts=tuple(questions),
-            )  # fmt: skip
+        yield from self.pairs.annotations(lambda image: self._image(image, listed.get(image)))
 
     def _active(self, path: Path, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
         return ((i, record) for i, record in iter_records(self.folder, path, key) if record.get("active"))
 
     def _listed(self, listed: dict[int, _Listed]) -> Iterator[Note]:
-        twice = odd = 0
+        odd = 0
         for _, record in self._active(self.images, "images"):
             number = record.get("id")
-            if type(number) is not int:
+            if type(number) is int:
+                metres = re.fullmatch(r"(\d*\.?\d+) ?m", str(record.get("res_x", "")))
+                gsd = float(metres[1]) if metres else self.layout.gsd
+                listed[number] = _Listed(str(record.get("original_name", "")), gsd)
+            else:
                 odd += 1
-                continue
-            twice += number in self.others.listed
-            metres = re.fullmatch(r"(\d*\.?\d+) ?m", str(record.get("res_x", "")))
-            listed[number] = _Listed(str(record.get("original_name", "")), float(metres[1]) if metres else None)
-        self.others.listed.update(listed)
+        twice = len(self.active_before & listed.keys())
+        self.active_before.update(listed)
         if twice:
             yield Note(reason="image that two splits list as active", count=twice)
         if odd:
-            yield Note(reason="entry of an images file without a number, left out", count=odd)
+            yield Note(reason="entry of a file of images without a whole id, left out", count=odd)
 
     def _joined(self, answers: "_Answers") -> Iterator[Flaw | Note]:
         """Enter every question with its answers."""
-        asked = answered = elsewhere = 0
+        pairs, answered = self.pairs, 0
         for i, record in self._active(self.questions, "questions"):
-            asked += 1
+            pairs.asked += 1
             number, image = record.get("id"), record.get("img_id")
             if type(number) is not int or type(image) is not int:
                 missing = "id" if type(number) is not int else "img_id"
                 where = f"questions[{i}]"
-                yield self._flaw(where, where, f"question without a whole {missing}", describe(record.get(missing)))
-                continue
-            if not self.seen.add(number):
-                yield self._flaw(str(image), f"questions[{i}]", "question id listed twice", str(number))
-                continue
-            theirs = record.get("answers_ids")
-            found = answers.of(number, len(theirs) if isinstance(theirs, list) and theirs else None)
-            answered += bool(found)
-            elsewhere += image in self.others.asked
-            yield from self._enter(record, image, found or [None])
-        self._check(asked, answered, elsewhere)
-
-    def _check(self, asked: int, answered: int, elsewhere: int) -> None:
-        """Refuse files that belong to another split."""
-        if not asked:
-            raise SourceError(self.questions, "no active question", "those of its split", record="questions")
+                yield pairs.flaw(where, where, f"question without a whole {missing}", record.get(missing))
+            elif not pairs.seen.add(number):
+                yield pairs.flaw(str(image), f"questions[{i}]", "question id listed twice", number)
+            else:
+                theirs = record.get("answers_ids")
+                found = answers.of(number, len(theirs) if isinstance(theirs, list) and theirs else None)
+                answered += bool(found)
+                yield from pairs.enter(image, record, f"question {number}", found or [None])
+        pairs.check()
         if not answered:
-            found = f"answers to none of the {asked:,} active questions of {self.questions.name}"
-            raise SourceError(self.answers, found, "one to each", do="is one of the two another split's file?")
-        if elsewhere == asked:
-            other = next(iter(set(self.others.asked.values())))
-            found = f"questions about no image but those of {other.name}"
-            raise SourceError(self.questions, found, "other images", do="is one of the two another split's file?")
+            none = f"answers to none of the {pairs.asked:,} active questions of {self.questions.name}"
+            raise SourceError(self.answers, none, "one to each", do="is one of the two another split's file?")
 
     def _leftover(self, answers: "_Answers") -> Iterator[Flaw | Note]:
         """Enter answers that came when their question had gone by, and count those that have none."""
         late = answers.rest()
-        if any(number in self.seen for number in late):
+        if any(number in self.pairs.seen for number in late):
             for _, record in self._active(self.questions, "questions"):
-                if record.get("id") in late and type(record.get("img_id")) is int:
-                    yield from self._enter(record, record["img_id"], late.pop(record["id"]))
+                number, image = record.get("id"), record.get("img_id")
+                if type(number) is int and type(image) is int and number in late:
+                    yield from self.pairs.enter(image, record, f"question {number}", late.pop(number))
         alone = sum(map(len, late.values()))
         if alone:
             yield Note(reason="answer without a question", count=alone)
 
-    def _enter(self, record: dict[str, Any], image: int, answers: list[Any]) -> Iterator[Flaw | Note]:
-        for answer in answers:
-            flaw, found = self._what_is_wrong(record, answer)
-            if image in self.others.asked and not flaw:
-                flaw, found = "image of another split", self.others.asked[image].name
-            if flaw:
-                yield self._flaw(str(image), f"question {record['id']}", flaw, describe(found))
-                continue
-            if type(answer) is int:
-                yield Note(reason="answer that is a number, made text")
-            key = (record["question"].strip(), str(answer).strip(), self.layout.types[record["type"]])
-            fact = self.made.get(key)
-            if fact is None:
-                question, text, category = key
-                fact = self.made[key] = Question(question=question, answer=text, category=category)
-            self.facts.setdefault(image, []).append(fact)
-
-    def _what_is_wrong(self, record: dict[str, Any], answer: Any) -> tuple[str, Any]:
-        """The first flaw of a question and one of its answers, and what was found; or an empty string."""
-        text, kind = record.get("question"), record.get("type")
-        if type(text) is not str:
-            return "question is no text", text
-        if type(kind) is not str or kind not in self.layout.types:
-            return "unknown question type", kind
-        if answer is None or answer == "":
-            return "question without answer", text
-        if type(answer) is not str and type(answer) is not int:
-            return "answer is no text", answer
-        return "", None
-
-    def _flaw(self, image: str, record: str, reason: str, detail: str) -> Flaw:
-        return Flaw(task="vqa", split=self.split, image_id=image, record=record, reason=reason, detail=detail)
-
     def _image(self, number: int, listed: _Listed | None) -> ImageRef:
-        name = f"{number}.tif"
+        name, layout = f"{number}.tif", self.layout
+        path = layout.images / name
         return ImageRef(
-            image_id=str(number), source_id=name, path=self.layout.images / name,
-            image_path=f"{self.layout.image_path}/{name}", gsd=listed.gsd if listed else None,
-            origin=self.layout.origin(number, listed.name if listed else ""), stretch=self.layout.stretch,
+            image_id=str(number), source_id=name, path=path, image_path=f"{layout.image_path}/{name}",
+            gsd=listed.gsd if listed else layout.gsd, origin=layout.origin(number, listed.name if listed else ""),
+            stretch=layout.stretch(path),
         )  # fmt: skip
 
 
@@ -283,7 +323,7 @@ class _Answers:
         self._waiting.setdefault(number, []).append(answer)
 
 
-class _Numbers:
+class Numbers:
     """A set of numbers that are nearly all small, as ids are: a byte each, where a set takes sixty."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
         prefix="USGS",
         splits={"train": "train", "val": "validation", "test": "test", "test_phili": "phili"},
         types={t: t for t in ("presence", "count", "comp", "area")},
-        images=folder.images("Data"),
+        images=folder.images("Data", "Images/Data"),
         image_path="RSVQA_HR/Data",
         origin=lambda number, _: f"rsvqa_hr/{number}",
     )
