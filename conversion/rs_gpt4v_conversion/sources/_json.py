@@ -24,8 +24,7 @@ def load_object(folder: Folder, path: Path) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        cut = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
-        found = "a file that ends too early" if cut else error.msg
+        found = "a file that ends too early" if is_cut(error.msg, error.pos, text) else error.msg
         where = f"line {error.lineno} column {error.colno}"
         raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
     except ValueError:  # Python reads no number of more digits than a few thousand
@@ -67,6 +66,11 @@ def typed(record: dict[str, Any], key: str, kind: type | tuple[type, ...], path:
         found = describe(value) if key in record else "nothing"
         raise SourceError(path, found, names, record=f"{where}.{key}")
     return value
+
+
+def is_cut(message: str, position: int, text: str) -> bool:
+    """Whether a message of the decoder, about a position of the text, comes from the text's end."""
+    return message != "Extra data" and (position >= len(text.rstrip()) - 1 or message.startswith("Unterminated"))
 
 
 def not_utf8(path: Path, position: int) -> SourceError:

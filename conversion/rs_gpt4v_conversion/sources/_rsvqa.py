@@ -26,6 +26,7 @@ What is decided about odd files:
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ class Pairs:
     def __init__(self, split: str, path: Path, types: Mapping[str, str], taken: Taken) -> None:
         self.split, self.path, self.types, self.taken = split, path, types, taken
         self.asked, self.seen = 0, Numbers()
-        self._elsewhere = 0
+        self._elsewhere: Counter[Path] = Counter()
         self._facts: dict[int | str, list[Question]] = {}
         self._made: dict[tuple[str, str, str], Question] = {}  # templates and answers repeat: equal facts are one
 
@@ -133,7 +134,8 @@ class Pairs:
             name: Of the record, for rejects.
             answers: As they are in the file.
         """
-        self._elsewhere += image in self.taken
+        if image in self.taken:
+            self._elsewhere[self.taken[image]] += 1
         for answer in answers:
             flaw, found = self._what_is_wrong(record, answer)
             if not flaw and image in self.taken:
@@ -160,9 +162,8 @@ class Pairs:
         """Refuse a file without questions, and one that is a copy of another split's."""
         if not self.asked:
             raise SourceError(self.path, "no active question", "those of its split")
-        if self._elsewhere == self.asked:
-            other = next(iter(set(self.taken.values()))).name
-            found = f"questions about no image but those of {other}"
+        if self._elsewhere.total() == self.asked:
+            found = "questions about no image but those of " + " and ".join(sorted(p.name for p in self._elsewhere))
             raise SourceError(self.path, found, "other images", do="is one of the two another split's file?")
 
     def images(self) -> list[int | str]:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._json import DIGITS, NESTED, another_kind, describe, not_utf8
+from rs_gpt4v_conversion.sources._json import DIGITS, NESTED, another_kind, describe, is_cut, not_utf8
 
 BLOCK = 1 << 18
 """Bytes read at a time, as long as no record is longer."""
@@ -25,6 +25,9 @@ MARGIN = 16
 """An error so near to the end of the window may come from its end: no literal or escape is longer."""
 
 SPACE = " \t\n\r"
+
+ENDS = tuple(f",]}}{SPACE}")
+"""What follows a value. A number without one of these behind it may go on behind the window."""
 
 COMMA = re.compile(f"[{SPACE}]*,[{SPACE}]*")
 
@@ -87,15 +90,15 @@ class _Window:
         if self.peek() not in ("{", ""):
             raise SourceError(self.path, describe(self._outermost()), "a JSON object", do="is it another dataset's?")
         self._take("{")
-        while self.peek() != "}":
+        more = self.peek() != "}"
+        while more:
             if self.peek() != '"':
                 raise self._broken("Expecting property name enclosed in double quotes", self._at)
             name: str = self.value()
             self._take(":")
             self.peek()
             yield name
-            if not self._comma():
-                break
+            more = self._comma()
         self._take("}")
 
     def records(self, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -135,7 +138,7 @@ class _Window:
             except RecursionError:
                 raise self._wrong(NESTED) from None
             else:
-                if end < len(self._text) or self._ended:  # a number may go on behind the window
+                if self._ended or self._text[end : end + 1] in ENDS or len(self._text) - end > MARGIN:
                     self._at = end
                     return value
             self._fill()
@@ -198,8 +201,7 @@ class _Window:
         lines = self._text.count("\n", 0, position)
         column = position - self._text.rfind("\n", 0, position) if lines else self._column + position
         where = f"line {self._line + lines} column {column}" + (f", {self.record}" if self.record else "")
-        cut = self._ended and (position >= len(self._text.rstrip()) - 1 or "Unterminated" in message)
-        found = "a file that ends too early" if cut else message
+        found = "a file that ends too early" if self._ended and is_cut(message, position, self._text) else message
         return SourceError(self.path, found, "complete JSON", record=where, do="fetch it again")
 
     def _wrong(self, found: str) -> SourceError:
