@@ -33,6 +33,7 @@ format: $(MARK)
 
 bench: $(MARK)  ## the numbers of benchmarks/README.md
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/reading.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,12 +5,12 @@ at 10, 50 and 100 % of its size, runs `rs-gpt4v plan` on each in a process of it
 seconds and the peak of resident memory. Then does the same for each way to read the questions of train: those of
 ijson and msgspec are left out where these are not installed.
 
-    python benchmarks/reading.py [--shares 0.1 0.5 1] [--folder DIR]
+    python benchmarks/reading.py [--shares 0.1 0.5 1] [--rounds 3] [--folder DIR]
 """
 
 import argparse
 import os
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -147,31 +147,26 @@ def source(folder: Path, share: float) -> Path:
 
 PARSERS = {
     "json.loads": """
-import json
-with open(path, "rb") as file:
-    records = json.loads(file.read())["questions"]
+records = json.loads(folder.read(path))["questions"]
 for r in records:
     if r.get("active"):
         count += len(r["question"])
 """,
-    "iter_records": """
-from rs_gpt4v_conversion.sources import Folder
+    "raw_decode": """
 from rs_gpt4v_conversion.sources._stream import iter_records
-from pathlib import Path
-for _, r in iter_records(Folder(Path(path).parent), Path(path), "questions"):
+for _, r in iter_records(folder, path, "questions"):
     if r.get("active"):
         count += len(r["question"])
 """,
     "ijson": """
 import ijson.backends.yajl2_c as ijson
-with open(path, "rb") as file:
-    for r in ijson.items(file, "questions.item", use_float=True, buf_size=1 << 20):
+with folder.open(path) as file:
+    for r in ijson.items(file, "questions.item", use_float=True, buf_size=1 << 18):
         if r.get("active"):
             count += len(r["question"])
 """,
     "msgspec": """
 import msgspec
-from typing import Any
 class Record(msgspec.Struct, gc=False):
     id: Any = None
     img_id: Any = None
@@ -180,18 +175,26 @@ class Record(msgspec.Struct, gc=False):
     active: Any = None
 class Content(msgspec.Struct):
     questions: list[Record]
-with open(path, "rb") as file:
-    records = msgspec.json.decode(file.read(), type=Content).questions
+records = msgspec.json.decode(folder.read(path), type=Content).questions
 for r in records:
     if r.active:
         count += len(r.question)
 """,
 }
-"""Ways to go through the active questions of a file. All but `iter_records` hold the file, or do not digest it."""
+"""Ways to go through the active questions of a file and digest it; `raw_decode` over a window is what a build does."""
+
+BEGIN = """
+import json, sys
+from pathlib import Path
+from typing import Any
+from rs_gpt4v_conversion.sources import Folder
+path, count = Path(sys.argv[1]), 0
+folder = Folder(path.parent)
+"""
 
 
 def measure(command: list[str]) -> tuple[float, float, float, str]:
-    """CPU seconds, wall seconds, peak of resident memory in MB, and what was printed."""
+    """CPU seconds, wall seconds, peak of resident memory in MB, and what a command printed."""
     wrapped = [sys.executable, "-c", _WRAPPER, *command]
     begun = time.perf_counter()
     done = subprocess.run(wrapped, check=True, capture_output=True, text=True)
@@ -213,24 +216,29 @@ sys.exit(code)
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.5, 1.0])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "rs-gpt4v-bench")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, page {resource.getpagesize()}")
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     for share in options.shares:
         toml = source(options.folder, share)
         command = [sys.executable, "-m", "rs_gpt4v_conversion", "plan", str(toml), "--json"]
-        cpu, wall, peak, _ = measure(command)
-        print(f"plan at {share:4.0%}  CPU {cpu:6.1f} s  wall {wall:6.1f} s  peak RSS {peak:6.0f} MB")
+        print(f"plan at {share:4.0%}  {_median(command, options.rounds)}", flush=True)
     path = options.folder / f"hr-{options.shares[-1]}" / "USGS_split_train_questions.json"
-    print(f"{path.name}: {path.stat().st_size / 1e6:,.0f} MB")
+    print(f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB:")
     for name, code in PARSERS.items():
         if name in ("ijson", "msgspec") and find_spec(name) is None:
             print(f"{name:12}  not installed")
             continue
-        script = f"import sys\npath, count = sys.argv[1], 0{code}print(count)"
-        cpu, wall, peak, out = measure([sys.executable, "-c", script, str(path)])
-        print(f"{name:12}  CPU {cpu:6.2f} s  wall {wall:6.2f} s  peak RSS {peak:6.0f} MB  ({out.strip()} characters)")
+        command = [sys.executable, "-c", f"{BEGIN}{code}print(count)", str(path)]
+        print(f"{name:12}  {_median(command, options.rounds)}", flush=True)
+
+
+def _median(command: list[str], rounds: int) -> str:
+    runs = [measure(command) for _ in range(rounds)]
+    cpu, wall, peak = (statistics.median(run[i] for run in runs) for i in range(3))
+    return f"CPU {cpu:6.2f} s  wall {wall:6.2f} s  peak RSS {peak:5.0f} MB"
 
 
 if __name__ == "__main__":

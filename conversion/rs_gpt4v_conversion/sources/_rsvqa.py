@@ -123,7 +123,9 @@ class Pairs:
         self.asked, self.seen = 0, Numbers()
         self._elsewhere: Counter[Path] = Counter()
         self._facts: dict[int | str, list[Question]] = {}
-        self._made: dict[tuple[str, str, str], Question] = {}  # templates and answers repeat: equal facts are one
+        # templates and answers repeat, so equal texts and equal facts are one object
+        self._texts: dict[str, str] = {}
+        self._made: dict[tuple[str, str, str], Question] = {}
 
     def enter(self, image: int | str, record: dict[str, Any], name: str, answers: list[Any]) -> Iterator[Flaw | Note]:
         """Enter a question and its answers, and say what is wrong with them.
@@ -145,12 +147,17 @@ class Pairs:
                 continue
             if type(answer) is int:
                 yield Note(reason="answer that is a number, made text")
-            key = (record["question"].strip(), str(answer).strip(), self.types[record["type"]])
-            fact = self._made.get(key)
-            if fact is None:
-                question, text, category = key
-                fact = self._made[key] = Question(question=question, answer=text, category=category)
+            fact = self._fact(record["question"].strip(), str(answer).strip(), self.types[record["type"]])
             self._facts.setdefault(image, []).append(fact)
+
+    def _fact(self, question: str, answer: str, category: str) -> Question:
+        fact = self._made.get((question, answer, category))
+        if fact is None:
+            question = self._texts.setdefault(question, question)
+            answer = self._texts.setdefault(answer, answer)
+            fact = Question(question=question, answer=answer, category=category)
+            self._made[question, answer, category] = fact
+        return fact
 
     def flaw(self, image: str, record: str, reason: str, found: Any) -> Flaw:
         """A rejected pair of this split."""
@@ -177,6 +184,7 @@ class Pairs:
             ref: Gives what is known of an image.
         """
         self._made.clear()
+        self._texts.clear()
         for image in self.images():
             self.taken[image] = self.path
             facts = tuple(self._facts.pop(image))
