@@ -68,6 +68,8 @@ def test_every_row_is_right(release: Path, sample: Path) -> None:
                 continue  # all of its pairs were rejected: counted elsewhere
             expected.add(record)
             row = found[record]
+            if item.image.stretch:
+                continue  # its pixels are no file's own
             source = item.image.path.read_bytes()
             assert row["source_sha256"] == hashlib.sha256(source).hexdigest()
             assert row["image_sha256"] == hashlib.sha256(row["image"]["bytes"]).hexdigest()
