@@ -33,6 +33,7 @@ format: $(MARK)
 
 bench: $(MARK)  ## the numbers of benchmarks/README.md
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/reading.py
 
 docs: $(MARK)  ## pages that are made from the code
 	$(BIN)/python -m rs_gpt4v_conversion.sources_page docs/sources.md

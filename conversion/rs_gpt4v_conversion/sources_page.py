@@ -50,10 +50,12 @@ def sources_page(sample: Path) -> str:
 
 def counts(source: Source) -> str:
     """Official images and units by split, in one line."""
-    return ", ".join(
-        f"{split} {'?' if images is None else f'{images:,}'} / {units:,}"
-        for split, (images, units) in source.splits.items()
-    )
+    known = ((split, _number(images), _number(units)) for split, (images, units) in source.splits.items())
+    return ", ".join(f"{split} {images} / {units}" for split, images, units in known) or "none"
+
+
+def _number(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
 
 
 def _table(known: dict[str, Source]) -> str:

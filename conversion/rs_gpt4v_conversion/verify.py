@@ -5,6 +5,7 @@ import re
 from rs_gpt4v_conversion.records import Pair
 
 _TAG = re.compile(r"<image>|</?s>|<unk>", re.IGNORECASE)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def pair_flaw(pair: Pair) -> str:
@@ -22,7 +23,7 @@ def pair_flaw(pair: Pair) -> str:
         return "blank question"
     if _TAG.search(text):
         return "text holds a control token"
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+    if not text.isascii() and _SURROGATE.search(text):
         return "text is not Unicode"
     if "\0" in text:
         return "text holds a zero byte"

@@ -7,6 +7,7 @@
                                                    rsvqa.py writes
     FloodNet-VQA                                   floodnet_vqa.py draws, asks and writes
     RSIVQA                                         field.py and scene.py draw, rsivqa.py writes
+    RSVQAxBEN                                      landscape.py draws, rsvqaxben.py asks and writes
     HIT-UAV                                        hit_uav.py draws and writes
     DIOR-RSVG, RSVG, RSVG-HR                       field.py draws, expressions.py says which object is meant,
                                                    dior_rsvg.py and rsvg.py write
@@ -39,6 +40,7 @@ from rs_gpt4v_conversion.sample.nwpu_vhr10 import write_nwpu_vhr10
 from rs_gpt4v_conversion.sample.rsivqa import write_rsivqa
 from rs_gpt4v_conversion.sample.rsvg import write_rsvg, write_rsvg_hr
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
+from rs_gpt4v_conversion.sample.rsvqaxben import write_rsvqaxben
 from rs_gpt4v_conversion.sample.ships import write_hrsid, write_sardet_100k, write_ssdd
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
@@ -55,6 +57,7 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsitmd": ("RSITMD", write_rsitmd),
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
+    "rsvqaxben": ("RSVQAxBEN", write_rsvqaxben),
     "hit_uav": ("HIT-UAV", write_hit_uav),
     "nwpu_captions": ("NWPU-Captions", write_nwpu_captions),
     "floodnet_vqa": ("FloodNet", write_floodnet_vqa),

@@ -1,8 +1,13 @@
 """A source's folder: opens its annotation files and remembers what they held."""
 
 import hashlib
+import io
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from rs_gpt4v_conversion.errors import SourceError
 
@@ -25,19 +30,35 @@ class Folder:
         Raises:
             SourceError: There is no such file, or it cannot be read.
         """
+        with self.open(path) as file:
+            return file.read()
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[BinaryIO]:
+        """Open an annotation file to read it from its beginning on, in whatever portions.
+
+        Its digest is that of the whole file: what is not read within the `with` is read at its end. After an error
+        there is none.
+
+        Raises:
+            SourceError: There is no such file, or it cannot be read.
+        """
         expected = "the source's annotation file"
         try:
-            content = path.read_bytes()
+            raw = path.open("rb", buffering=0)
         except FileNotFoundError:
             raise SourceError(path, "no such file", expected, do="check `root`") from None
         except IsADirectoryError:
             raise SourceError(path, "a folder", expected) from None
         except PermissionError:
             raise SourceError(path, "a file that may not be read", expected) from None
+        with _Digested(raw) as file:
+            yield file  # type: ignore[misc]  # typing has no name for raw streams; all that is called is there
+            while file.read(_REST):
+                pass
+            digest = file.digest.hexdigest()
         inside = path.is_relative_to(self.root)
-        name = path.relative_to(self.root).as_posix() if inside else path.name
-        self.digests[name] = hashlib.sha256(content).hexdigest()
-        return content
+        self.digests[path.relative_to(self.root).as_posix() if inside else path.name] = digest
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """Width and height in pixels from an image's header, or None where the image is not there or is none."""
@@ -51,6 +72,49 @@ class Folder:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return None
 
+    def samples(self, path: Path) -> tuple[int, int] | None:
+        """Bands and bits a band from a TIFF's header, or None where the file is not there or is none."""
+        from PIL import TiffImagePlugin
+
+        try:
+            with path.open("rb") as file:
+                head = file.read(8)
+                tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+                file.seek(tags.next)
+                tags.load(file)
+                bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+                return int(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)), int(bits[0])
+        except (OSError, SyntaxError, ValueError, TypeError, IndexError, struct.error):
+            return None
+
     def images(self, *names: str) -> Path:
         """The first of the folders that exists, or the first name: annotations alone can be planned."""
         return next((self.root / n for n in names if (self.root / n).is_dir()), self.root / names[0])
+
+
+_REST = 1 << 20
+"""Bytes at a time of what nobody asked for."""
+
+
+class _Digested(io.RawIOBase):
+    """A file that is read in order, digested on the way."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self.raw, self.digest = raw, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self.raw.readinto(buffer) or 0
+        self.digest.update(memoryview(buffer)[:count])
+        return count
+
+    def readall(self) -> bytes:
+        content = self.raw.readall()
+        self.digest.update(content)
+        return content
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()

@@ -1,11 +1,14 @@
 """Annotation files in JSON: read once, checked where they enter, with errors that name file, record and finding."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
+
+NESTED, DIGITS = "JSON nested without end", "a number of thousands of digits"
 
 
 def load_object(folder: Folder, path: Path) -> dict[str, Any]:
@@ -54,9 +57,7 @@ def _text(folder: Folder, path: Path) -> str:
     try:
         return folder.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(
-            path, f"byte {error.start}, which is not UTF-8", "JSON in UTF-8", do="fetch it again"
-        ) from None
+        raise not_utf8(path, error.start) from None
 
 
 def _parsed(text: str, path: Path, line: int = 1) -> Any:
@@ -64,14 +65,13 @@ def _parsed(text: str, path: Path, line: int = 1) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        cut = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
-        found = "a file that ends too early" if cut else error.msg
+        found = "a file that ends too early" if is_cut(error.msg, error.pos, text) else error.msg
         where = f"line {line + error.lineno - 1} column {error.colno}"
         raise SourceError(path, found, "complete JSON", record=where, do="fetch it again") from None
-    except ValueError:  # Python's own limit
-        raise SourceError(path, "a number of thousands of digits", "the source's annotations") from None
+    except ValueError:  # Python reads no number of more digits than a few thousand
+        raise SourceError(path, DIGITS, "the source's annotations") from None
     except RecursionError:
-        raise SourceError(path, "JSON nested without end", "the source's annotations") from None
+        raise SourceError(path, NESTED, "the source's annotations") from None
 
 
 def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
@@ -81,8 +81,7 @@ def records(value: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]
         SourceError: The key is missing, its value is no list, or an element is no object.
     """
     if key not in value:
-        keys = ", ".join(sorted(value)[:6]) or "none"
-        raise SourceError(path, f"the keys {keys}", f"a list {key!r}", do="is it another dataset's file?")
+        raise another_kind(path, value, key)
     if not isinstance(value[key], list):
         raise SourceError(path, describe(value[key]), "a list", record=key)
     for i, item in enumerate(value[key]):
@@ -105,6 +104,22 @@ def typed(record: dict[str, Any], key: str, kind: type | tuple[type, ...], path:
         found = describe(value) if key in record else "nothing"
         raise SourceError(path, found, names, record=f"{where}.{key}")
     return value
+
+
+def is_cut(message: str, position: int, text: str) -> bool:
+    """Whether a message of the decoder, about a position of the text, comes from the text's end."""
+    return message != "Extra data" and (position >= len(text.rstrip()) - 1 or message.startswith("Unterminated"))
+
+
+def not_utf8(path: Path, position: int) -> SourceError:
+    """The error for a byte that is no UTF-8."""
+    return SourceError(path, f"byte {position}, which is not UTF-8", "JSON in UTF-8", do="fetch it again")
+
+
+def another_kind(path: Path, keys: Iterable[str], key: str) -> SourceError:
+    """The error for an object without the list that was expected."""
+    found = "the keys " + (", ".join(sorted(keys)[:6]) or "none")
+    return SourceError(path, found, f"a list {key!r}", do="is it another dataset's file?")
 
 
 _NAMES: dict[type, str] = {

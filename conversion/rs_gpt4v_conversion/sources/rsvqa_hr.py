@@ -14,20 +14,21 @@ from collections.abc import Iterator
 
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._rsvqa import CITATION, read_rsvqa
+from rs_gpt4v_conversion.sources._rsvqa import CITATION, Layout, read_rsvqa
 from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source
 
 
 def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]:
     """Read the four splits; see `read_rsvqa`."""
-    return read_rsvqa(
-        folder,
+    layout = Layout(
         prefix="USGS",
         splits={"train": "train", "val": "validation", "test": "test", "test_phili": "phili"},
-        types=("presence", "count", "comp", "area"),
-        images=folder.images("Data"),
+        types={t: t for t in ("presence", "count", "comp", "area")},
+        images=folder.images("Data", "Images/Data"),
         image_path="RSVQA_HR/Data",
+        origin=lambda number, _: f"rsvqa_hr/{number}",
     )
+    return read_rsvqa(folder, layout)
 
 
 SOURCE = Source(

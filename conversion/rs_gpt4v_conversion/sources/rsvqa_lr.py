@@ -14,20 +14,21 @@ from collections.abc import Iterator
 
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._rsvqa import CITATION, read_rsvqa
+from rs_gpt4v_conversion.sources._rsvqa import CITATION, Layout, read_rsvqa
 from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source
 
 
 def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]:
     """Read the three splits; see `read_rsvqa`."""
-    return read_rsvqa(
-        folder,
+    layout = Layout(
         prefix="LR",
         splits={"train": "train", "val": "validation", "test": "test"},
-        types=("presence", "count", "comp", "rural_urban"),
+        types={t: t for t in ("presence", "count", "comp", "rural_urban")},
         images=folder.images("Images_LR"),
         image_path="RSVQA_LR/Images_LR",
+        origin=lambda number, _: f"rsvqa_lr/{number}",
     )
+    return read_rsvqa(folder, layout)
 
 
 SOURCE = Source(

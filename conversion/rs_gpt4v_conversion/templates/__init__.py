@@ -126,5 +126,7 @@ def choose(templates: Sequence[T], record: str, purpose: str) -> T:
         record: The id that decides.
         purpose: Tells this choice from others about the same record.
     """
+    if len(templates) == 1:
+        return templates[0]
     digest = hashlib.sha256(f"{purpose}\0{record}".encode()).digest()
     return templates[int.from_bytes(digest[:8], "big") % len(templates)]
