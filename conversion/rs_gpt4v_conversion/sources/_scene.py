@@ -49,6 +49,10 @@ class Marks:
         self._uncertain.add(category)
         self._number += 1
 
+    def unsure(self, *categories: str) -> None:
+        """Make categories uncertain in this image: an object of theirs may be missing here, or be here twice."""
+        self._uncertain.update(categories)
+
     def scene(self, split: str, image: ImageRef, searched: tuple[str, ...], boxes: BoxForm) -> Scene:
         """The scene of these objects."""
         return Scene(

@@ -75,7 +75,7 @@ class Source:
     homepage: str
     citation: str  # BibTeX
     # official images and annotated units (captions, questions, boxes) by split, None where not known to us
-    splits: Mapping[str, tuple[int | None, int]]
+    splits: Mapping[str, tuple[int | None, int | None]]
     paper: Mapping[tuple[str, str], PaperFigure] = field(default_factory=dict)  # by (task, split)
     options: tuple[Option, ...] = ()
     reject_limit: float = 0.2  # share of pairs that may be rejected before the build stops
