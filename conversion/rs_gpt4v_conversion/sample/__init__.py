@@ -1,10 +1,11 @@
-"""Draws a small copy of seven source datasets, true to their layouts and to their flaws.
+"""Draws a small copy of the source datasets, true to their layouts and to their flaws.
 
     RSICD, UCM-Captions, Sydney-Captions, RSITMD   scene.py draws, captions.py says what is there,
                                                    karpathy.py writes the files
     RSVQA-LR, RSVQA-HR                             landscape.py draws, questions.py asks,
                                                    rsvqa.py writes
     HIT-UAV                                        hit_uav.py draws and writes
+    DIOR, HRRSD, MSAR, HRSC2016, FAIR1M            field.py draws, xml_files.py and a module each write
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -15,13 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rs_gpt4v_conversion.sample.dior import write_dior
+from rs_gpt4v_conversion.sample.fair1m import write_fair1m
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
+from rs_gpt4v_conversion.sample.hrrsd import write_hrrsd
+from rs_gpt4v_conversion.sample.hrsc2016 import write_hrsc2016
 from rs_gpt4v_conversion.sample.karpathy import (
     write_rsicd,
     write_rsitmd,
     write_sydney_captions,
     write_ucm_captions,
 )
+from rs_gpt4v_conversion.sample.msar import write_msar
 from rs_gpt4v_conversion.sample.rsvqa import write_rsvqa_hr, write_rsvqa_lr
 
 __all__ = ["LEAST_IMAGES", "SOURCES", "SampleSummary", "draw_sample"]
@@ -39,6 +45,11 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "rsvqa_lr": ("RSVQA_LR", write_rsvqa_lr),
     "rsvqa_hr": ("RSVQA_HR", write_rsvqa_hr),
     "hit_uav": ("HIT-UAV", write_hit_uav),
+    "dior": ("DIOR", write_dior),
+    "hrrsd": ("HRRSD", write_hrrsd),
+    "msar": ("MSAR-1.0", write_msar),
+    "hrsc2016": ("HRSC2016", write_hrsc2016),
+    "fair1m": ("FAIR1M", write_fair1m),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 

@@ -84,7 +84,9 @@ def _ids(folder: Folder, path: Path) -> list[str]:
     try:
         lines = folder.read(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise SourceError(path, f"byte {error.start}, which is not UTF-8", "one id a line", do="fetch it again") from None
+        raise SourceError(
+            path, f"byte {error.start}, which is not UTF-8", "one id a line", do="fetch it again"
+        ) from None
     ids = []
     for number, line in enumerate(lines, 1):
         name = line.strip()

@@ -92,7 +92,9 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Note]:
     lists = read_lists(folder, folder.root / "ImageSets" / "Main", SPLITS)
     kinds = {kind: xml_files(where / kind) for kind in (UPRIGHT, ROTATED)}
     if form == "obb" and not kinds[ROTATED]:
-        raise SourceError(where / ROTATED, "no file", "DIOR-R's files, because of boxes = 'obb'", do="leave `boxes` out")
+        raise SourceError(
+            where / ROTATED, "no file", "DIOR-R's files, because of boxes = 'obb'", do="leave `boxes` out"
+        )
     images, notes = annotated(lists, kinds[UPRIGHT].keys() | kinds[ROTATED].keys(), where)
     yield from (*lists.notes, *notes)
     if not all(kinds.values()):
@@ -161,13 +163,12 @@ def _place(flat: list[_Upright], turned: list[_Rotated], marks: Marks, *, both: 
         if both:
             marks.notes.append(Note(reason="upright box without a rotated one of its category and place"))
             marks.unsure(thing.category)
-    for j, thing in enumerate(turned):
-        if j in pairs.values():
-            continue
-        marks.add(thing.category, rotated(thing.corners, SIDE, SIDE), difficult=thing.difficult)
+    taken = set(pairs.values())
+    for other in (o for j, o in enumerate(turned) if j not in taken):
+        marks.add(other.category, rotated(other.corners, SIDE, SIDE), difficult=other.difficult)
         if both:
             marks.notes.append(Note(reason="rotated box without an upright one of its category and place"))
-            marks.unsure(thing.category)
+            marks.unsure(other.category)
 
 
 def _joined(flat: Placed, turned: Placed) -> Placed:
