@@ -84,7 +84,7 @@ def test_another_seed_gives_other_pictures(smallest, tmp_path):
     draw_sample(tmp_path, images=4, seed=4)
 
     def pictures(folder):
-        return {d for p, d in digests(folder).items() if p.endswith((".jpg", ".tif", ".png"))}
+        return {d for p, d in digests(folder).items() if p.endswith((".jpg", ".tif", ".png", ".bmp"))}
 
     assert not pictures(tmp_path) & pictures(smallest)
 
@@ -94,7 +94,7 @@ def test_a_larger_sample_has_the_pictures_of_a_smaller_one(sample, smallest):
     for path, digest in small.items():
         if path.startswith("HIT-UAV") and path.endswith(".jpg"):  # in the folder of its split
             [path] = [p for p in large if Path(p).name == Path(path).name and p[:13] == path[:13]]
-        if path.endswith((".jpg", ".tif", ".png")):
+        if path.endswith((".jpg", ".tif", ".png", ".bmp")):
             assert large[path] == digest, path
 
 
@@ -102,7 +102,7 @@ def test_no_two_pictures_are_the_same(sample):
     found = [
         hashlib.sha256(np.asarray(Image.open(p)).tobytes()).hexdigest()
         for p in sample.rglob("*")
-        if p.suffix in (".jpg", ".tif") and "normal_json" not in p.parts
+        if p.suffix in (".jpg", ".tif", ".bmp") and "normal_json" not in p.parts
     ]
 
     assert len(found) == len(set(found)) == IMAGES * len(FOLDERS)

@@ -51,7 +51,7 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
 
     The corners are kept as they are, also outside the image, in clockwise order from the first one; the upright box is
     the part of their envelope that lies in the image. A box without area, outside the image, or that is not of finite
-    numbers is left out with a note.
+    numbers is left out with a note; of one whose centre is outside the image the upright part stays.
 
     Args:
         values: x y of the four corners, pixels, in turn around the box either way.
@@ -65,8 +65,18 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
     bbox, _ = _inside(envelope(obb), width, height)
     if bbox is None or area(obb) <= 0:
         return _left_out("box without area, or outside its image, left out")
+    if not _centred(obb, width, height):
+        return Placed(
+            bbox, None, (Note(reason="rotated box whose centre is outside its image: the upright part stays"),)
+        )
     notes = () if obb[2:4] == (c, d) else (Note(reason="corners that ran anticlockwise, put in clockwise order"),)
     return Placed(bbox, obb, notes)
+
+
+def _centred(obb: Obb, width: int | None, height: int | None) -> bool:
+    x, y = sum(obb[0::2]) / 4, sum(obb[1::2]) / 4
+    within_width = width is None or x <= width + SLACK
+    return -SLACK <= min(x, y) and within_width and (height is None or y <= height + SLACK)
 
 
 def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | None, bool]:

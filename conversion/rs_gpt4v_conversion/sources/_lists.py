@@ -9,7 +9,7 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Note
 from rs_gpt4v_conversion.sources._folder import Folder
 
-ID = re.compile(r"[0-9]+", re.ASCII)
+ID = re.compile("[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)

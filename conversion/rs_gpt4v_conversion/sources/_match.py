@@ -24,13 +24,13 @@ def match(left: Sequence[tuple[str, BBox]], right: Sequence[tuple[str, BBox]], l
     Args:
         left: Category and box of each.
         right: Likewise.
-        least: Overlap from which two boxes may be of one object.
+        least: Overlap from which two boxes may be of one object, above 0.
     """
     candidates = [
         (-share, a, b, i, j)
         for i, (category, a) in enumerate(left)
         for j, (other, b) in enumerate(right)
-        if category == other and (share := overlap(a, b)) >= least and share > 0
+        if category == other and (share := overlap(a, b)) >= least
     ]
     pairs: dict[int, int] = {}
     taken: set[int] = set()

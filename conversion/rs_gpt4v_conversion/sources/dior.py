@@ -173,7 +173,9 @@ def _place(flat: list[_Upright], turned: list[_Rotated], marks: Marks, *, both: 
 
 def _joined(flat: Placed, turned: Placed) -> Placed:
     if turned.obb is None:
-        return Placed(flat.bbox, None, (*flat.notes, Note(reason="rotated box without area: the upright one stays")))
+        return Placed(
+            flat.bbox, None, (*flat.notes, Note(reason="rotated box that cannot be used: the upright one stays"))
+        )
     return Placed(flat.bbox, turned.obb, flat.notes + turned.notes)
 
 

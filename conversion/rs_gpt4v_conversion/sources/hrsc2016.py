@@ -175,7 +175,7 @@ def _add_general(marks: Marks, code: str, placed: Placed, *, difficult: bool) ->
 def _placed(item: Element, size: Size) -> Placed:
     cx, cy, w, h, angle = numbers(item, "mbox_cx", "mbox_cy", "mbox_w", "mbox_h", "mbox_ang")
     turned = rotated(_from_bow(item, corners(cx, cy, max(w, 0.0), max(h, 0.0), angle), lengthwise=w >= h), *size)
-    if turned.bbox is None:
+    if turned.obb is None:
         return turned
     notes = turned.notes
     if _bow(item) is None:
