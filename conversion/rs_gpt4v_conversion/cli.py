@@ -97,13 +97,14 @@ def _list_sources(*, as_json: bool) -> int:
         )  # fmt: skip
         return 0
     for s in known:
-        counts = " ".join(
-            f"{split}={'?' if n is None else n}/{'?' if units is None else units}"
-            for split, (n, units) in s.splits.items()
-        )
+        counts = " ".join(f"{split}={_known(n)}/{_known(units)}" for split, (n, units) in s.splits.items())
         passed_on = "images may be passed on" if s.redistribute else "images may not be passed on"
         give(f"{s.kind}  {', '.join(s.tasks)}  {'; '.join(s.layout)}  {counts}  {s.license}; {passed_on}")
     return 0
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
 
 
 def _build(parsed: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ def upright(values: Sequence[float], width: int | None, height: int | None) -> P
         height: Likewise.
     """
     if not all(math.isfinite(v) for v in values):
-        return _left_out("box that is not of finite numbers, left out")
+        return left_out("box that is not of finite numbers, left out")
     notes = []
     x1, y1, x2, y2 = values
     if x2 < x1 or y2 < y1:
@@ -40,7 +40,7 @@ def upright(values: Sequence[float], width: int | None, height: int | None) -> P
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
     bbox, cut = _inside((x1, y1, x2, y2), width, height)
     if bbox is None:
-        return _left_out("box without area, or outside its image, left out")
+        return left_out("box without area, or outside its image, left out")
     if cut:
         notes.append(Note(reason="box that leaves its image, cut off at the edge"))
     return Placed(bbox, None, tuple(notes))
@@ -51,7 +51,7 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
 
     The corners are kept as they are, also outside the image, in clockwise order from the first one; the upright box is
     the part of their envelope that lies in the image. A box without area, outside the image, or that is not of finite
-    numbers is left out with a note; of one whose centre is outside the image the upright part stays.
+    numbers is left out with a note; one whose centre is outside keeps its upright part alone, with a note.
 
     Args:
         values: x y of the four corners, pixels, in turn around the box either way.
@@ -59,24 +59,24 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
         height: Likewise.
     """
     if not all(math.isfinite(v) for v in values):
-        return _left_out("box that is not of finite numbers, left out")
+        return left_out("box that is not of finite numbers, left out")
     a, b, c, d, e, f, g, h = map(float, values)
     obb = clockwise((a, b, c, d, e, f, g, h))
     bbox, _ = _inside(envelope(obb), width, height)
     if bbox is None or area(obb) <= 0:
-        return _left_out("box without area, or outside its image, left out")
-    if not _centred(obb, width, height):
+        return left_out("box without area, or outside its image, left out")
+    if not _holds(sum(obb[0::2]) / 4, sum(obb[1::2]) / 4, width, height):
         return Placed(
-            bbox, None, (Note(reason="rotated box whose centre is outside its image: the upright part stays"),)
+            bbox, None, (Note(reason="rotated box whose centre is outside its image: only its upright part"),)
         )
     notes = () if obb[2:4] == (c, d) else (Note(reason="corners that ran anticlockwise, put in clockwise order"),)
     return Placed(bbox, obb, notes)
 
 
-def _centred(obb: Obb, width: int | None, height: int | None) -> bool:
-    x, y = sum(obb[0::2]) / 4, sum(obb[1::2]) / 4
-    within_width = width is None or x <= width + SLACK
-    return -SLACK <= min(x, y) and within_width and (height is None or y <= height + SLACK)
+def _holds(x: float, y: float, width: int | None, height: int | None) -> bool:
+    """Whether a point lies in an image, or just beside it."""
+    inside = min(x, y) >= -SLACK
+    return inside and (width is None or x <= width + SLACK) and (height is None or y <= height + SLACK)
 
 
 def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | None, bool]:
@@ -87,5 +87,6 @@ def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | No
     return clip(box, right, bottom), cut
 
 
-def _left_out(reason: str) -> Placed:
+def left_out(reason: str) -> Placed:
+    """No box, and why."""
     return Placed(None, None, (Note(reason=reason),))

@@ -25,8 +25,8 @@ CATEGORIES: dict[str, str] = {
     "trainstation": "train station",
     "vehicle": "vehicle",
     "windmill": "windmill",
-    # copies of the annotations without capitals, and the name that DIOR's paper has for the tenth; DIOR-RSVG's sentences
-    # say golf field
+    # copies of the annotations without capitals, and the word that DIOR's paper has where its files, and DIOR-RSVG's
+    # sentences, have golf field
     "expressway-service-area": "expressway service area",
     "expressway-toll-station": "expressway toll station",
     "golfcourse": "golf field",

@@ -1,6 +1,6 @@
 """What a detection reader gathers of one image, object by object."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Object, Scene
 from rs_gpt4v_conversion.sources._boxes import Placed
@@ -49,9 +49,16 @@ class Marks:
         self._uncertain.add(category)
         self._number += 1
 
-    def unsure(self, *categories: str) -> None:
-        """Make categories uncertain in this image: an object of theirs may be missing here, or be here twice."""
+    def lose(self, categories: Iterable[str], note: str) -> None:
+        """Enter an object of which not even the category can be read: it may be any of these."""
+        self.notes.append(Note(reason=note))
         self._uncertain.update(categories)
+        self._number += 1
+
+    def met(self, categories: Iterable[str]) -> tuple[str, ...]:
+        """Those of the categories of which the source has an object here, usable or not."""
+        here = {o.category for o in self.objects} | self._uncertain
+        return tuple(c for c in categories if c in here)
 
     def scene(self, split: str, image: ImageRef, searched: tuple[str, ...], boxes: BoxForm) -> Scene:
         """The scene of these objects."""
@@ -67,3 +74,7 @@ class Marks:
                 task="grounding", split=split, image_id=image_id, record=f"{image_id} {category}",
                 reason=reason, detail=detail,
             )  # fmt: skip
+
+    def unsure(self, *categories: str) -> None:
+        """Make categories uncertain in this image: an object of theirs may be missing here, or be here twice."""
+        self._uncertain.update(categories)
