@@ -89,7 +89,7 @@ def test_another_seed_gives_other_pictures(smallest, tmp_path):
     assert not pictures(tmp_path) & pictures(smallest)
 
 
-PICTURES = (".jpg", ".tif", ".png")
+PICTURES = (".jpg", ".tif", ".png", ".bmp")
 
 
 def pictures(folder: Path) -> dict[tuple[str, str, str], str]:

@@ -14,6 +14,7 @@
     SSDD, HRSID, SARDet-100K                       field.py draws, ships.py writes
     NWPU VHR-10, DOTA                              field.py draws, nwpu_vhr10.py and dota.py write
     conversations in LLaVA's form                  llava.py draws and writes
+    DIOR, HRRSD, MSAR, HRSC2016, FAIR1M            field.py draws, xml_files.py and a module each write
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -24,10 +25,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rs_gpt4v_conversion.sample.dior import write_dior
 from rs_gpt4v_conversion.sample.dior_rsvg import write_dior_rsvg
 from rs_gpt4v_conversion.sample.dota import write_dota
+from rs_gpt4v_conversion.sample.fair1m import write_fair1m
 from rs_gpt4v_conversion.sample.floodnet_vqa import write_floodnet_vqa
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
+from rs_gpt4v_conversion.sample.hrrsd import write_hrrsd
+from rs_gpt4v_conversion.sample.hrsc2016 import write_hrsc2016
 from rs_gpt4v_conversion.sample.karpathy import (
     write_rsicd,
     write_rsitmd,
@@ -35,6 +40,7 @@ from rs_gpt4v_conversion.sample.karpathy import (
     write_ucm_captions,
 )
 from rs_gpt4v_conversion.sample.llava import write_llava
+from rs_gpt4v_conversion.sample.msar import write_msar
 from rs_gpt4v_conversion.sample.nwpu_captions import write_nwpu_captions
 from rs_gpt4v_conversion.sample.nwpu_vhr10 import write_nwpu_vhr10
 from rs_gpt4v_conversion.sample.rsivqa import write_rsivqa
@@ -71,6 +77,11 @@ SOURCES: dict[str, tuple[str, Writer]] = {
     "nwpu_vhr10": ("NWPU_VHR-10", write_nwpu_vhr10),
     "dota": ("DOTA", write_dota),
     "llava": ("LLaVA", write_llava),
+    "dior": ("DIOR", write_dior),
+    "hrrsd": ("HRRSD", write_hrrsd),
+    "msar": ("MSAR-1.0", write_msar),
+    "hrsc2016": ("HRSC2016", write_hrsc2016),
+    "fair1m": ("FAIR1M", write_fair1m),
 }
 """By kind: the source's folder, and what fills it (folder, images, seed)."""
 

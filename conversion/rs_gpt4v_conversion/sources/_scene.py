@@ -74,3 +74,7 @@ class Marks:
                 task="grounding", split=split, image_id=image_id, record=f"{image_id} {category}",
                 reason=reason, detail=detail,
             )  # fmt: skip
+
+    def unsure(self, *categories: str) -> None:
+        """Make categories uncertain in this image: an object of theirs may be missing here, or be here twice."""
+        self._uncertain.update(categories)
