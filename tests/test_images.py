@@ -6,12 +6,19 @@ import random
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rs_gpt4v_conversion.images import ImageFlaw, convert, load_image
+from rs_gpt4v_conversion.decoding import ImageFlaw
+from rs_gpt4v_conversion.images import convert, load_image
+from rs_gpt4v_conversion.records import ImageRef
+
+
+def ref(path: Path, **more: Any) -> ImageRef:
+    return ImageRef(image_id=path.stem, source_id=path.name, path=path, image_path=path.name, **more)
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -112,15 +119,15 @@ def test_each_flaw_has_its_reason(reason: str, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(FLAWS[reason])
     with pytest.raises(ImageFlaw) as caught:
-        load_image(path)
+        load_image(ref(path))
     assert caught.value.reason == reason
 
 
 def test_missing_and_unreadable_files_have_theirs(tmp_path: Path) -> None:
     with pytest.raises(ImageFlaw, match=r"image missing: none\.jpg"):
-        load_image(tmp_path / "none.jpg")
+        load_image(ref(tmp_path / "none.jpg"))
     with pytest.raises(ImageFlaw, match="image cannot be read"):
-        load_image(tmp_path)
+        load_image(ref(tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])

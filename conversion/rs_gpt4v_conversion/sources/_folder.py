@@ -1,7 +1,6 @@
 """A source's folder: opens its annotation files and remembers what they held."""
 
 import hashlib
-import warnings
 from pathlib import Path
 
 from rs_gpt4v_conversion.errors import SourceError
@@ -41,15 +40,10 @@ class Folder:
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """Width and height in pixels from an image's header, or None where the image is not there or is none."""
-        from PIL import Image
+        from rs_gpt4v_conversion.decoding import read_header
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of size and of odd metadata: neither matters for the header
-                with Image.open(path) as image:
-                    return image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            return None
+        header = read_header(path)
+        return None if header is None else header.size
 
     def images(self, *names: str) -> Path:
         """The first of the folders that exists, or the first name: annotations alone can be planned."""
