@@ -13,6 +13,7 @@ from typing import BinaryIO
 from PIL import (  # the plugins register their formats
     BmpImagePlugin,  # noqa: F401
     Image,
+    ImageFile,
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,  # noqa: F401
@@ -86,7 +87,7 @@ def read_bytes(path: Path) -> bytes:
     return source
 
 
-def open_image(source: bytes) -> Image.Image:
+def open_image(source: bytes) -> ImageFile.ImageFile:
     """Open the bytes of an image file without decoding its pixels.
 
     Raises:
@@ -121,10 +122,10 @@ class Header:
     kind: str  # its format in Pillow's words
     size: tuple[int, int]  # width and height as stored, pixels
 
-    @property
-    def large(self) -> bool:
-        """Whether the image is cut and reduced by libvips."""
-        return self.size[0] * self.size[1] > MOST_PIXELS
+
+def is_large(size: tuple[int, int]) -> bool:
+    """Whether an image is cut and reduced by libvips."""
+    return size[0] * size[1] > MOST_PIXELS
 
 
 def read_header(path: Path) -> Header | None:

@@ -11,14 +11,12 @@ and `rendering` says what was done to them.
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
 from rs_gpt4v_conversion import rasters
-from rs_gpt4v_conversion.decoding import JPEGS, Header, decode, guarded, read_bytes, read_header
+from rs_gpt4v_conversion.decoding import JPEGS, decode, guarded, is_large, read_bytes, read_header
 from rs_gpt4v_conversion.encoding import jpeg, png, reduced, reduced_size
 from rs_gpt4v_conversion.orientation import upright
-from rs_gpt4v_conversion.rasters import Picture, check_size
+from rs_gpt4v_conversion.rasters import Picture, check_size, deep
 from rs_gpt4v_conversion.records import ImageRef
 from rs_gpt4v_conversion.stretching import stretched
 
@@ -50,14 +48,14 @@ def load_image(ref: ImageRef) -> ReleaseImage:
     Raises:
         ImageFlaw: A file is missing, empty, no image, truncated, too large, of a kind that a release does not take,
             or not of the size that the annotations state.
-        UsageError: pyvips is needed and not installed, or the disk is full.
+        UsageError: pyvips is needed and not installed, or TMPDIR is full.
     """
     if ref.stretch is not None:
         return _finished(stretched(ref.path, ref.stretch, ref.window), ref)
     if ref.window is not None:
         return _finished(rasters.cut(ref.path, ref.window, ref.whole), ref)
     header = read_header(ref.path) if ref.max_side else None
-    if header is not None and header.large and reduced_size(header.size, ref.max_side)[1] != 1:
+    if header is not None and is_large(header.size) and reduced_size(header.size, ref.max_side)[1] != 1:
         size, _ = reduced_size(header.size, ref.max_side)
         return _finished(rasters.shrunk(ref.path, size), ref)
     return _of_file(read_bytes(ref.path), ref)
@@ -92,14 +90,9 @@ def needs_vips(ref: ImageRef) -> bool:
         return not ref.stretch.files
     if ref.window is None and ref.max_side is None:
         return False
-    header = _header(ref.path)
-    return header is not None and header.large and (ref.window is not None or max(header.size) > (ref.max_side or 0))
-
-
-@lru_cache(maxsize=1)
-def _header(path: Path) -> Header | None:
-    """Tiles of one file follow each other."""
-    return read_header(path)
+    header = None if ref.whole else read_header(ref.path)
+    size = ref.whole or (None if header is None else header.size)
+    return size is not None and is_large(size) and (ref.window is not None or max(size) > (ref.max_side or 0))
 
 
 def _of_file(source: bytes, ref: ImageRef | None) -> ReleaseImage:
@@ -121,6 +114,8 @@ def _of_file(source: bytes, ref: ImageRef | None) -> ReleaseImage:
 def _finished(found: Picture, ref: ImageRef) -> ReleaseImage:
     """Reduce a picture if it is too large, and encode it."""
     check_size(found.size, (ref.width, ref.height))
+    if found.bits > 8:
+        raise deep(len(found.image.getbands()), found.bits)
     size, scale = reduced_size(found.size, ref.max_side)
     image, steps = found.image, list(found.steps)
     if scale != 1:

@@ -7,18 +7,18 @@ digest known: an image of 600 tiles is read and decoded once.
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from rs_gpt4v_conversion import tiff, vips
-from rs_gpt4v_conversion.decoding import JPEGS, MOST_PIXELS, ImageFlaw, guarded, open_image, read_bytes, read_header
+from rs_gpt4v_conversion.decoding import JPEGS, ImageFlaw, guarded, is_large, open_image, read_bytes, read_header
 from rs_gpt4v_conversion.georeference import Georeference, georeference
 from rs_gpt4v_conversion.vips import Window
 
@@ -33,6 +33,7 @@ class Picture:
     image: Image.Image  # perhaps not decoded yet
     size: tuple[int, int]  # of the file, or of the window cut from it, pixels
     kind: str  # the file's format in Pillow's words
+    bits: int = 8  # of a band in the file, as far as that matters
     digest: str  # SHA-256 of the file
     window: Window | None = None
     ground: Georeference | None = None
@@ -52,28 +53,38 @@ def picture(source: bytes) -> Picture:
         digest = hashlib.sha256(source).hexdigest()
         tags = tiff.read_tags(io.BytesIO(source))
         if tags is None:
-            image = open_image(source)
-            return Picture(image=image, size=image.size, kind=str(image.format), digest=digest)
-        image, steps = _open_tiff(source, *tiff.bands(tags))
+            file = open_image(source)
+            # of 16-bit colours Pillow decodes the upper half
+            bits = 16 if len(file.getbands()) > 1 and ";16" in repr(file.tile) else 8
+            return Picture(image=file, size=file.size, kind=str(file.format), bits=bits, digest=digest)
+        image, steps = _open_tiff(source, tags)
         return Picture(image=image, size=image.size, kind="TIFF", digest=digest, ground=georeference(tags), steps=steps)
 
 
-def _open_tiff(source: bytes, bands: int, bits: int) -> tuple[Image.Image, tuple[str, ...]]:
-    if bands >= 3 and bits > 8:
+def _open_tiff(source: bytes, tags: tiff.Directory) -> tuple[Image.Image, tuple[str, ...]]:
+    bands, bits = tiff.bands(tags)
+    if bands > 1 and bits > 8:
         raise deep(bands, bits)
-    changes = {tiff.ORIENTATION: 1}
-    if bands > 3:
-        changes[tiff.EXTRA_SAMPLES] = 0  # no colour is to be divided by what may be no opacity
-    try:
-        image = open_image(tiff.retag(source, changes))
-    except UnidentifiedImageError:
-        if bands <= 3 or bits != 8:
-            raise
-        found = vips.opened(source, BANDS)
-        return _image(vips.pixels(found, (0, 0, found.width, found.height)), "TIFF", found.interpretation)
-    if bands > 3 and image.mode in ("RGB", "RGBA", "RGBX"):
+    if bands <= 3 or bits != 8:
+        return open_image(tiff.retag(source, {tiff.ORIENTATION: 1})), ()
+    # no colour is to be divided by what may be no opacity
+    source = tiff.retag(source, {tiff.ORIENTATION: 1, tiff.EXTRA_SAMPLES: 0})
+    image: Image.Image | None = None
+    with suppress(UnidentifiedImageError):
+        image = open_image(source)
+    if image is not None and image.mode == "CMYK":
+        return image, ()
+    if image is not None and image.mode in ("RGB", "RGBA", "RGBX"):
         return image.convert("RGB"), (first_three(bands),)
-    return image, ()
+    _check_planes(tags)  # of which Pillow takes the first one for a grey picture
+    found = vips.opened(source, BANDS)
+    return _image(vips.pixels(found, (0, 0, found.width, found.height)), "TIFF", found.interpretation)
+
+
+def _check_planes(tags: tiff.Directory | None) -> None:
+    """Refuse what libvips reads wrongly: of planes in strips, it has the first row of each strip right."""
+    if tags is not None and tiff.in_planes(tags):
+        raise ImageFlaw("TIFF whose bands are stored apart: store them by pixel (INTERLEAVE=PIXEL)")
 
 
 def first_three(bands: int) -> str:
@@ -95,7 +106,7 @@ def _image(pixels: NDArray[Any], kind: str, interpretation: str) -> tuple[Image.
         )
     if pixels.dtype == np.uint16 and bands == 1:
         return Image.fromarray(pixels[:, :, 0]), ()
-    if pixels.dtype != np.uint8 and bands >= 3:
+    if pixels.dtype != np.uint8 and bands > 1:
         raise deep(bands, 8 * pixels.dtype.itemsize)
     if pixels.dtype != np.uint8:
         raise ImageFlaw(f"{kind} whose pixels PNG cannot hold", f"{bands} of {pixels.dtype}")
@@ -128,10 +139,7 @@ def raw(path: Path) -> "Mapped":
     Raises:
         ImageFlaw: It cannot be read.
     """
-    parent = _kept(path, _mapped)
-    if not isinstance(parent, Mapped):
-        raise TypeError(type(parent))
-    return parent
+    return _kept(path, _mapped)
 
 
 def shrunk(path: Path, size: tuple[int, int]) -> Picture:
@@ -200,24 +208,26 @@ def kept_open() -> Iterator[None]:
         _opened.cache_clear()
 
 
-Open = Callable[[Path], Decoded | Mapped]
+T = TypeVar("T")
 
 
-def _kept(path: Path, open_file: Open) -> Decoded | Mapped:
+def _kept(path: Path, open_file: Callable[[Path], T]) -> T:
+    """What `open_file` makes of a file, kept until another one is asked for."""
     try:
         state = path.stat()
-    except OSError:  # opening says what it is
-        found = _opened(path, (0, 0), open_file)
-    else:
-        found = _opened(path, (state.st_size, state.st_mtime_ns), open_file)
+        found = _opened(path, state.st_size, state.st_mtime_ns, open_file)
+    except OSError:
+        read_bytes(path)  # says what is wrong with a file that cannot be read
+        raise
     if isinstance(found, ImageFlaw):
         raise ImageFlaw(found.reason, found.detail)
-    return found
+    kept: T = found
+    return kept
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, _state: tuple[int, int], open_file: Open) -> Decoded | Mapped | ImageFlaw:
-    """The opened file, or its flaw: a broken file is not tried again for every tile."""
+def _opened(path: Path, _size: int, _mtime_ns: int, open_file: Callable[[Path], Any]) -> Any:
+    """What `open_file` makes of a file, or its flaw: a broken file is not tried again for every tile."""
     try:
         return open_file(path)
     except ImageFlaw as flaw:
@@ -226,7 +236,7 @@ def _opened(path: Path, _state: tuple[int, int], open_file: Open) -> Decoded | M
 
 def _parent(path: Path) -> Decoded | Mapped:
     header = read_header(path)
-    if header is not None and header.large:
+    if header is not None and is_large(header.size):
         return _mapped(path)
     source = read_bytes(path)
     whole = picture(source)
@@ -237,7 +247,7 @@ def _parent(path: Path) -> Decoded | Mapped:
 
 def _mapped(path: Path) -> Mapped:
     whole = _described(path)
-    return Mapped(whole, vips.opened(path, LARGE if whole.size[0] * whole.size[1] > MOST_PIXELS else BANDS))
+    return Mapped(whole, vips.opened(path, LARGE if is_large(whole.size) else BANDS))
 
 
 def _described(path: Path) -> Picture:
@@ -247,7 +257,9 @@ def _described(path: Path) -> Picture:
         read_bytes(path)  # says what is wrong with a file that cannot be read
         raise ImageFlaw("not an image", path.name)
     with path.open("rb") as file:
-        ground = georeference(tiff.read_tags(file))
+        tags = tiff.read_tags(file)
+        _check_planes(tags)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Picture(image=Image.new("L", (1, 1)), size=header.size, kind=header.kind, digest=digest, ground=ground)
+    blank = Image.new("L", (1, 1))
+    return Picture(image=blank, size=header.size, kind=header.kind, digest=digest, ground=georeference(tags))

@@ -45,7 +45,7 @@ def stretched(path: Path, stretch: Stretch, window: Window | None) -> Picture:
 
 
 def _eight_bit(band: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    values = (band.astype(np.float64) - low) * (255 / (high - low))
+    values = (band.astype(np.float64) - low) * 255 / (high - low)
     return np.nan_to_num(np.floor(values + 0.5), nan=0.0).clip(0, 255).astype(np.uint8)
 
 
@@ -89,8 +89,9 @@ def _of_files(files: tuple[Path, ...], window: Window | None) -> tuple[list[NDAr
 def _band(source: bytes, path: Path) -> NDArray[Any]:
     """The numbers of a file with a single band."""
     with guarded(source):
-        values = tiff.ORIENTATION
-        image = open_image(tiff.retag(source, {values: 1}) if source[:4] in tiff.STARTS else source)
+        if source[:4] in tiff.STARTS:
+            source = tiff.retag(source, {tiff.ORIENTATION: 1})
+        image = open_image(source)
         found = np.asarray(image)
     if found.ndim != 2 or found.dtype.kind not in "uif" or image.mode == "P":
         raise ImageFlaw("a band's file that does not hold one band", f"{path.name}: {image.mode}")

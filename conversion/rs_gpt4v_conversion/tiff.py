@@ -10,7 +10,7 @@ from PIL import TiffImagePlugin
 
 Directory = TiffImagePlugin.ImageFileDirectory_v2
 
-WIDTH, LENGTH, BITS, SAMPLES, ORIENTATION, EXTRA_SAMPLES = 256, 257, 258, 277, 274, 338
+WIDTH, LENGTH, BITS, ORIENTATION, SAMPLES, PLANES, EXTRA_SAMPLES = 256, 257, 258, 274, 277, 284, 338
 SHORT = 3  # a field type
 BIG = 43  # the version number of BigTIFF
 STARTS = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
@@ -65,6 +65,11 @@ def size(directory: Directory) -> tuple[int, int] | None:
 def bands(directory: Directory) -> tuple[int, int]:
     """Number of bands, and bits of the widest one."""
     return whole(directory, SAMPLES, 1), whole(directory, BITS, 1)
+
+
+def in_planes(directory: Directory) -> bool:
+    """Whether the bands lie one after the other, and not pixel by pixel."""
+    return whole(directory, PLANES, 1) == 2 and whole(directory, SAMPLES, 1) > 1
 
 
 def retag(source: bytes, values: Mapping[int, int]) -> bytes:

@@ -143,7 +143,7 @@ class _Placed:
     def __init__(self, item: Object, position: int, image: Window) -> None:
         self.item = item if item.number >= 0 else replace(item, number=position)
         self.box = item.bbox or (envelope(item.obb) if item.obb else (0.0, 0.0, 0.0, 0.0))
-        self.shape = None if item.obb is None else _polygon(item.obb)
+        self.shape = None if item.obb is None else _inside(_polygon(item.obb), image)
         self.area = self._area_in(image)  # what the whole image shows of it, pixels squared
 
     def within(self, window: Window, keep: float) -> Object | None:
@@ -162,17 +162,11 @@ class _Placed:
         return replace(self.item, bbox=part, obb=obb, ignore=self.item.ignore or share < keep, iof=share)
 
     def _area_in(self, window: Window) -> float:
+        if self.shape is not None:
+            return float(_inside(self.shape, window).area)
         x, y, width, height = window
         part = clip(moved(self.box, -x, -y), width, height)
-        if part is None:
-            return 0.0
-        if self.shape is None:
-            return (part[2] - part[0]) * (part[3] - part[1])
-        if x <= self.box[0] and y <= self.box[1] and self.box[2] <= x + width and self.box[3] <= y + height:
-            return float(self.shape.area)
-        import shapely
-
-        return float(self.shape.intersection(shapely.box(x, y, x + width, y + height)).area)
+        return 0.0 if part is None else (part[2] - part[0]) * (part[3] - part[1])
 
 
 def _polygon(obb: Obb) -> Any:
@@ -180,6 +174,17 @@ def _polygon(obb: Obb) -> Any:
 
     shape = shapely.Polygon(list(zip(obb[0::2], obb[1::2], strict=True)))
     return shape if shape.is_valid else shape.convex_hull  # corners in a wrong turn: edges that cross
+
+
+def _inside(shape: Any, window: Window) -> Any:
+    """The part of a shape that lies in a window."""
+    import shapely
+
+    x, y, width, height = window
+    left, top, right, bottom = shape.bounds or (0, 0, 0, 0)  # none of an empty shape
+    if x <= left and y <= top and right <= x + width and bottom <= y + height:
+        return shape
+    return shape.intersection(shapely.box(x, y, x + width, y + height))
 
 
 def _centre_inside(obb: Obb, width: int, height: int) -> bool:
