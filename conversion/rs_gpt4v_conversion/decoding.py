@@ -53,6 +53,11 @@ class ImageFlaw(Exception):
         self.reason, self.detail = reason, detail
 
 
+def deep(bands: int, bits: int) -> ImageFlaw:
+    """The flaw of bands that are no colours of a picture."""
+    return ImageFlaw("bands of more than 8 bits: name the three to show and their range", f"{bands} of {bits} bits")
+
+
 @contextmanager
 def guarded(source: bytes) -> Iterator[None]:
     """Turn what Pillow raises while it opens or decodes `source` into an `ImageFlaw`."""

@@ -14,6 +14,7 @@ PIXEL_SCALE, TIEPOINT, TRANSFORMATION, GEO_KEYS = 33550, 33922, 34264, 34735
 MODEL_TYPE, RASTER_TYPE, GEOGRAPHIC, PROJECTED = 1024, 1025, 2048, 3072
 POINT = 2  # of RASTER_TYPE: coordinates are of a pixel's middle, not of its corner
 GRIDS = {1: PROJECTED, 2: GEOGRAPHIC}  # by MODEL_TYPE
+FARTHEST = 1e12  # units of a grid: farther than any place on earth in any unit
 USER_DEFINED = 32767  # codes from here on are no EPSG codes
 
 
@@ -45,7 +46,7 @@ def georeference(directory: Directory | None) -> Georeference | None:
     left, top, dx, dy = place
     if keys.get(RASTER_TYPE) == POINT:
         left, top = left - dx * 0.5, top + dy * 0.5
-    if not all(map(math.isfinite, (left, top, dx, dy))) or dx <= 0 or dy <= 0:
+    if not all(abs(v) < FARTHEST for v in (left, top, dx, dy)) or dx <= 0 or dy <= 0:  # nor what is no number
         return None
     return Georeference(crs=f"EPSG:{code}", left=left, top=top, dx=dx, dy=dy)
 

@@ -13,10 +13,10 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from rs_gpt4v_conversion import rasters
-from rs_gpt4v_conversion.decoding import JPEGS, decode, guarded, is_large, read_bytes, read_header
+from rs_gpt4v_conversion.decoding import JPEGS, decode, deep, guarded, is_large, read_bytes, read_header
 from rs_gpt4v_conversion.encoding import jpeg, png, reduced, reduced_size
 from rs_gpt4v_conversion.orientation import upright
-from rs_gpt4v_conversion.rasters import Picture, check_size, deep
+from rs_gpt4v_conversion.rasters import Picture, check_size
 from rs_gpt4v_conversion.records import ImageRef
 from rs_gpt4v_conversion.stretching import stretched
 

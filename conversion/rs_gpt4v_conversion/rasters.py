@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from rs_gpt4v_conversion import tiff, vips
-from rs_gpt4v_conversion.decoding import JPEGS, ImageFlaw, guarded, is_large, open_image, read_bytes, read_header
+from rs_gpt4v_conversion.decoding import JPEGS, ImageFlaw, deep, guarded, is_large, open_image, read_bytes, read_header
 from rs_gpt4v_conversion.georeference import Georeference, georeference
 from rs_gpt4v_conversion.vips import Window
 
@@ -66,9 +66,9 @@ def _open_tiff(source: bytes, tags: tiff.Directory) -> tuple[Image.Image, tuple[
     if bands > 1 and bits > 8:
         raise deep(bands, bits)
     if bands <= 3 or bits != 8:
-        return open_image(tiff.retag(source, {tiff.ORIENTATION: 1})), ()
+        return open_image(tiff.retag(source, {tiff.ORIENTATION: (1,)})), ()
     # no colour is to be divided by what may be no opacity
-    source = tiff.retag(source, {tiff.ORIENTATION: 1, tiff.EXTRA_SAMPLES: 0})
+    source = tiff.retag(source, {tiff.ORIENTATION: (1,), tiff.EXTRA_SAMPLES: (tiff.PLAIN_OPACITY, 0)})
     image: Image.Image | None = None
     with suppress(UnidentifiedImageError):
         image = open_image(source)
@@ -76,25 +76,20 @@ def _open_tiff(source: bytes, tags: tiff.Directory) -> tuple[Image.Image, tuple[
         return image, ()
     if image is not None and image.mode in ("RGB", "RGBA", "RGBX"):
         return image.convert("RGB"), (first_three(bands),)
-    _check_planes(tags)  # of which Pillow takes the first one for a grey picture
+    if tiff.in_planes(tags):  # of which Pillow takes the first one for a grey picture
+        raise planes()
     found = vips.opened(source, BANDS)
     return _image(vips.pixels(found, (0, 0, found.width, found.height)), "TIFF", found.interpretation)
 
 
-def _check_planes(tags: tiff.Directory | None) -> None:
-    """Refuse what libvips reads wrongly: of planes in strips, it has the first row of each strip right."""
-    if tags is not None and tiff.in_planes(tags):
-        raise ImageFlaw("TIFF whose bands are stored apart: store them by pixel (INTERLEAVE=PIXEL)")
+def planes() -> ImageFlaw:
+    """The flaw of what libvips reads wrongly: of planes in strips, it has the first row of each strip right."""
+    return ImageFlaw("TIFF whose bands are stored apart: store them by pixel (INTERLEAVE=PIXEL)")
 
 
 def first_three(bands: int) -> str:
     """What is said of a picture that shows the first three bands."""
     return f"the first 3 of {bands} bands"
-
-
-def deep(bands: int, bits: int) -> ImageFlaw:
-    """The flaw of bands that are no colours of a picture."""
-    return ImageFlaw("bands of more than 8 bits: name the three to show and their range", f"{bands} of {bits} bits")
 
 
 def _image(pixels: NDArray[Any], kind: str, interpretation: str) -> tuple[Image.Image, tuple[str, ...]]:
@@ -256,9 +251,14 @@ def _described(path: Path) -> Picture:
     if header is None:
         read_bytes(path)  # says what is wrong with a file that cannot be read
         raise ImageFlaw("not an image", path.name)
+    if header.kind == "BMP":
+        raise ImageFlaw("decompression bomb", "a BMP, which libvips does not read")
     with path.open("rb") as file:
         tags = tiff.read_tags(file)
-        _check_planes(tags)
+        if tags is not None and tiff.in_planes(tags):
+            raise planes()
+        if tags is not None and tiff.has_multiplied_colours(tags):
+            raise ImageFlaw("TIFF whose colours are multiplied by opacity", path.name)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     blank = Image.new("L", (1, 1))

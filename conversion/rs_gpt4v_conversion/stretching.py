@@ -90,7 +90,7 @@ def _band(source: bytes, path: Path) -> NDArray[Any]:
     """The numbers of a file with a single band."""
     with guarded(source):
         if source[:4] in tiff.STARTS:
-            source = tiff.retag(source, {tiff.ORIENTATION: 1})
+            source = tiff.retag(source, {tiff.ORIENTATION: (1,)})
         image = open_image(source)
         found = np.asarray(image)
     if found.ndim != 2 or found.dtype.kind not in "uif" or image.mode == "P":

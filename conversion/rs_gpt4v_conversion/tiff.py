@@ -11,7 +11,9 @@ from PIL import TiffImagePlugin
 Directory = TiffImagePlugin.ImageFileDirectory_v2
 
 WIDTH, LENGTH, BITS, ORIENTATION, SAMPLES, PLANES, EXTRA_SAMPLES = 256, 257, 258, 274, 277, 284, 338
+MULTIPLIED, PLAIN_OPACITY = 1, 2  # of EXTRA_SAMPLES
 SHORT = 3  # a field type
+MOST_SAMPLES = 1000  # more are no image's
 BIG = 43  # the version number of BigTIFF
 STARTS = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
 
@@ -72,12 +74,17 @@ def in_planes(directory: Directory) -> bool:
     return whole(directory, PLANES, 1) == 2 and whole(directory, SAMPLES, 1) > 1
 
 
-def retag(source: bytes, values: Mapping[int, int]) -> bytes:
-    """Overwrite short numbers in the first directory of a TIFF, where they stand in the directory itself.
+def has_multiplied_colours(directory: Directory) -> bool:
+    """Whether a fourth band is said to be an opacity by which the others were multiplied."""
+    return numbers(directory, EXTRA_SAMPLES)[:1] == (MULTIPLIED,)
+
+
+def retag(source: bytes, values: Mapping[int, tuple[int, ...]]) -> bytes:
+    """Overwrite short numbers in the first directory of a TIFF.
 
     Args:
         source: The file.
-        values: What each tag shall be; one that is not there is not added.
+        values: What each tag shall be, the last value again for all that follow; a tag that is not there is not added.
 
     Raises:
         struct.error: The directory is broken.
@@ -91,9 +98,13 @@ def retag(source: bytes, values: Mapping[int, int]) -> bytes:
     changed = bytearray()
     for place in range(first, end, form.entry):
         tag, kind, number = struct.unpack_from(f"{order}HH{form.offset}", source, place)
-        if tag in values and kind == SHORT and 0 < 2 * number <= form.entry - form.inline:
+        if tag in values and kind == SHORT and 0 < number <= MOST_SAMPLES:
             changed = changed or bytearray(source)
-            struct.pack_into(f"{order}{number}H", changed, place + form.inline, *[values[tag]] * number)
+            content = place + form.inline
+            if 2 * number > form.entry - form.inline:  # the values stand elsewhere
+                (content,) = struct.unpack_from(order + form.offset, source, content)
+            wanted = [values[tag][min(i, len(values[tag]) - 1)] for i in range(number)]
+            struct.pack_into(f"{order}{number}H", changed, content, *wanted)
     return bytes(changed) or source
 
 

@@ -7,6 +7,7 @@ closed or its process ends, however it ends. Of a tiled TIFF it decodes the part
 It is an extra of the installation, imported when the first image needs it.
 """
 
+import logging
 import os
 import tempfile
 from errno import ENOSPC
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rs_gpt4v_conversion.decoding import ImageFlaw
+from rs_gpt4v_conversion.decoding import ImageFlaw, deep
 from rs_gpt4v_conversion.errors import UsageError
 
 Window = tuple[int, int, int, int]
@@ -36,6 +37,7 @@ def require(why: str) -> Any:
         import pyvips
     except (ImportError, OSError):  # OSError: the Python part is there, and the library is not
         raise UsageError(f'{why}, which takes pyvips: pip install "rs-gpt4v[large]"') from None
+    logging.getLogger("pyvips").setLevel(logging.ERROR)  # it warns of odd metadata
     pyvips.cache_set_max(0)  # what is not referred to any more is closed, and its temporary file with it
     return pyvips
 
@@ -50,9 +52,9 @@ def opened(source: Path | bytes, why: str) -> Any:
     pyvips = require(why)
     try:
         if isinstance(source, bytes):
-            image = pyvips.Image.new_from_buffer(source, "", fail_on="truncated")
+            image = pyvips.Image.new_from_buffer(source, "", fail_on="error")
         else:
-            image = pyvips.Image.new_from_file(str(source), access="random", fail_on="truncated")
+            image = pyvips.Image.new_from_file(str(source), access="random", fail_on="error")
         pages = image.get("n-pages") if "n-pages" in image.get_fields() else 1
         if pages == 1:
             image.crop(0, 0, 1, 1).write_to_memory()  # decodes a PNG or JPEG as a whole
@@ -83,17 +85,18 @@ def pixels(image: Any, window: Window) -> NDArray[Any]:
 
 
 def thumbnail(path: Path, size: tuple[int, int], why: str) -> NDArray[Any]:
-    """The pixels of an image file reduced by Lanczos: rows, columns, bands.
+    """The pixels of an image file of 8 bits a band reduced by Lanczos: rows, columns, bands.
 
     Raises:
-        ImageFlaw: It does not decode.
+        ImageFlaw: It does not decode, or has more bits.
         UsageError: pyvips is not installed.
     """
     pyvips = require(why)
     try:
-        made = pyvips.Image.thumbnail(
-            str(path), size[0], height=size[1], size="force", no_rotate=True, fail_on="truncated"
-        )
+        header = pyvips.Image.new_from_file(str(path))
+        if header.format != "uchar":
+            raise deep(header.bands, 8 * np.dtype(_DTYPES.get(header.format, np.complex128)).itemsize)
+        made = pyvips.Image.thumbnail(str(path), size[0], height=size[1], size="force", no_rotate=True, fail_on="error")
     except pyvips.Error as error:
         raise _flaw(error) from None
     return pixels(made, (0, 0, *size))
@@ -111,7 +114,7 @@ def _flaw(error: Exception) -> Exception:
     if os.strerror(ENOSPC) in str(error):
         folder = tempfile.gettempdir()
         return UsageError(f"{folder}: no room for a large image while it is cut; set TMPDIR to a folder with more")
-    if "premature end" in said or "truncated" in said:
+    if any(words in said for words in ("premature end", "truncated", "Read error")):
         return ImageFlaw("image is truncated", said)
     if "not a known file format" in said or "is not in a known format" in said:
         return ImageFlaw("not an image", said)
