@@ -551,5 +551,6 @@ def test_shards_are_planned_by_what_an_image_will_weigh(tmp_path: Path) -> None:
     assert expected_bytes(plain, 700) == 700
     assert expected_bytes(ref(tmp_path / "a.png"), 700) == 700
     assert expected_bytes(replace(plain, window=(0, 0, 1000, 500)), 10**9) == 1_500_000
+    assert expected_bytes(replace(plain, path=tmp_path / "a.JPG", window=(0, 0, 1000, 500)), 10**9) == 750_000
     assert expected_bytes(replace(plain, max_side=100), 10**9) == 15_000
     assert expected_bytes(replace(plain, max_side=1000), 700) == 700
