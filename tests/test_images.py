@@ -315,6 +315,20 @@ def test_without_pyvips_a_sentence_says_what_to_install(tmp_path: Path, monkeypa
         load_image(ref(path, window=(0, 0, 8, 8)))
 
 
+def test_a_full_disk_is_no_flaw_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvips says it in words only; seen with a TMPDIR of 50 MB."""
+    import pyvips
+
+    def full(*_: object, **__: object) -> None:
+        raise pyvips.Error("unable to write to memory", "wbuffer_write: write failed\nNo space left on device\n")
+
+    path = saved(tmp_path, picture(size=(300, 200)), "PNG")
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 0)
+    monkeypatch.setattr(pyvips.Image, "new_from_file", full)
+    with pytest.raises(UsageError, match="no room for a large image while it is cut; set TMPDIR"):
+        load_image(ref(path, window=(0, 0, 8, 8)))
+
+
 # Reduced images
 
 
