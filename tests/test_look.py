@@ -139,18 +139,23 @@ def test_a_few_pairs_are_not_folded(tmp_path: Path) -> None:
 
 def test_provenance_is_in_small_print(tmp_path: Path) -> None:
     rows = draw()[:2]
-    rows[0].update(parent="P0001", window=[0, 824, 1024, 1024], crs="EPSG:32631", bounds=[1.0, 2.0, 3.0, 4.5])
+    rows[0].update(
+        parent="P0001", window=[0, 824, 1024, 1024], crs="EPSG:32631", bounds=[1.0, 2.0, 3.0, 4.5],
+        rendering="reduced by Lanczos to 48x40",
+    )  # fmt: skip
     rows[1].update(gsd=None, source_sha256="ab" * 32)
     text, _ = page_of(tmp_path, rows)
     first, second = text.split("<article")[1:]
     for said in (
         "48 × 40 pixels, 0.5 m a pixel, optical", "alpha/1.jpg", "made for the tests", "EPSG:32631",
-        "P0001, window 0 824 1024 1024", "[1.0, 2.0, 3.0, 4.5]", f"<code>{rows[0]['image_sha256'][:12]}…</code>",
+        "P0001, window 0 824 1024 1024", "reduced by Lanczos to 48x40",
+        "[1.0, 2.0, 3.0, 4.5]", f"<code>{rows[0]['image_sha256'][:12]}…</code>",
         "the source's own bytes",
     ):  # fmt: skip
         assert said in first, said
     assert "48 × 40 pixels, optical" in second
     assert "cut from" not in second
+    assert "rendered" not in second
     assert "<code>abababababab…</code> source file" in second
 
 

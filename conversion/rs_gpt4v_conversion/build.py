@@ -11,6 +11,7 @@ from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import write_bytes
 from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
+from rs_gpt4v_conversion.images import needs_vips
 from rs_gpt4v_conversion.index import write_index
 from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest, source_table
 from rs_gpt4v_conversion.naming import natural
@@ -25,6 +26,7 @@ from rs_gpt4v_conversion.records import Draft
 from rs_gpt4v_conversion.release import ReleaseFolder, ShardEntry
 from rs_gpt4v_conversion.shards import Shard, plan_shards
 from rs_gpt4v_conversion.spool import Spool, Spooled
+from rs_gpt4v_conversion.vips import require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +149,16 @@ def _spool(config: Config, path: Path, tally: Tally, *, skip_missing: bool) -> S
             for draft in read_source(spec, tally):
                 progress.advance()
                 try:
-                    state = draft.image.path.stat()
-                except (FileNotFoundError, NotADirectoryError):
+                    states = [path.stat() for path in draft.image.files]
+                except (FileNotFoundError, NotADirectoryError) as error:
                     _enter_missing(draft, tally)
-                    missing.setdefault(spec.name, []).append(draft.image.path)
-                except PermissionError:
-                    raise UsageError(f"{draft.image.path}: may not be read") from None
+                    missing.setdefault(spec.name, []).append(Path(error.filename))
+                except PermissionError as error:
+                    raise UsageError(f"{error.filename}: may not be read") from None
                 else:
-                    spool.add(draft, size=state.st_size, mtime_ns=state.st_mtime_ns)
+                    if needs_vips(draft.image):
+                        require(f"{draft.image.path} is large or has many bands")
+                    spool.add(draft, states)
             progress.close()
             check_reject_limit(spec, tally)
     if missing and not skip_missing:

@@ -6,8 +6,11 @@ looks at the image.
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 from rs_gpt4v_conversion.records import BBox, Obb
+
+Shape = TypeVar("Shape", BBox, Obb)
 
 
 def corners(cx: float, cy: float, w: float, h: float, angle: float) -> Obb:
@@ -29,6 +32,11 @@ def corners(cx: float, cy: float, w: float, h: float, angle: float) -> Obb:
 def envelope(obb: Obb) -> BBox:
     """The smallest upright box around four corners."""
     return (min(obb[0::2]), min(obb[1::2]), max(obb[0::2]), max(obb[1::2]))
+
+
+def moved(shape: Shape, x: float, y: float) -> Shape:
+    """A box or four corners moved by x and y pixels."""
+    return cast(Shape, tuple(v + (y if i % 2 else x) for i, v in enumerate(shape)))
 
 
 def clip(box: BBox, width: int, height: int) -> BBox | None:

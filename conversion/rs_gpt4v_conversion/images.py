@@ -2,53 +2,26 @@
 
 JPEG and PNG pass through untouched: a browser and Pillow read them, and their digest proves where they come from. TIFF
 and BMP become PNG, which loses nothing. An EXIF orientation other than 1 is taken out without re-encoding, because
-boxes are on raw pixels and readers such as `datasets` turn the picture by it. Every image is decoded once, so that a
-truncated one is found here and not in a training run.
+boxes are on raw pixels. Every image is decoded once, so that a truncated one is found here and not in a training run.
+
+Only where a row does not show the whole file as it is are pixels encoded anew: a window of it (a tile), a reduced
+image, or bands of a sensor stretched to eight bits. They become PNG, or JPEG of high quality where the file is a JPEG,
+and `rendering` says what was done to them.
 """
 
 import hashlib
-import io
-import re
-import struct
-import warnings
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from PIL import (  # the plugins register their formats
-    BmpImagePlugin,  # noqa: F401
-    ExifTags,
-    Image,
-    JpegImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
-    UnidentifiedImageError,
-)
+from rs_gpt4v_conversion import rasters
+from rs_gpt4v_conversion.decoding import JPEGS, decode, deep, guarded, is_large, read_bytes, read_header
+from rs_gpt4v_conversion.encoding import jpeg, png, reduced, reduced_size
+from rs_gpt4v_conversion.orientation import upright
+from rs_gpt4v_conversion.rasters import Picture, check_size
+from rs_gpt4v_conversion.records import ImageRef
+from rs_gpt4v_conversion.stretching import stretched
 
-FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
-"""Formats that are read at all, each by a plugin imported above: Pillow knows no others until it is told to."""
-
-PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
-"""Pixel formats that PNG holds as they are."""
-
-# What Pillow's decoders raise on broken files (fuzzed in the tests)
-DECODE_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, OverflowError, IndexError, struct.error, zlib.error,
-)  # fmt: skip
-
-
-class ImageFlaw(Exception):
-    """An image file that cannot go into a release: all pairs about it are rejected.
-
-    Args:
-        reason: A few words, the same for all files with this flaw.
-        detail: What was found in this one.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.detail = reason, detail
+BYTES_A_PIXEL = {".jpg": 1.5, ".jpeg": 1.5}
+"""Of an encoded picture by the suffix of its file, hardly ever more; 3 of others: PNG in the worst case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,28 +33,32 @@ class ReleaseImage:
     width: int  # pixels
     height: int
     image_sha256: str  # of `data`
-    source_sha256: str  # of the source's file
-    scale: float = 1.0  # of this image against the file's, or against the window cut from it
+    source_sha256: str  # of the source's file; of the bytes of all files one after the other where there are several
+    # of this image against the file's, or against the window cut from it: exact for the longer side, the other one is
+    # rounded to whole pixels
+    scale: float = 1.0
     crs: str = ""  # `EPSG:<code>` where the file is georeferenced
-    bounds: tuple[float, ...] = ()  # left bottom right top in units of `crs`
+    bounds: tuple[float, ...] = ()  # left bottom right top in units of `crs`, of what the image shows
     rendering: str = ""  # how the pixels were made where they are not the file's own
 
 
-def load_image(path: Path) -> ReleaseImage:
-    """Read, check and, where needed, convert one image file.
+def load_image(ref: ImageRef) -> ReleaseImage:
+    """Read, check and, where needed, cut, reduce or convert an image.
 
     Raises:
-        ImageFlaw: The file is missing, empty, no image, truncated, too large, or of a kind a release does not take.
+        ImageFlaw: A file is missing, empty, no image, truncated, too large, of a kind that a release does not take,
+            or not of the size that the annotations state.
+        UsageError: pyvips is needed and not installed, or TMPDIR is full.
     """
-    try:
-        source = path.read_bytes()
-    except FileNotFoundError:
-        raise ImageFlaw("image missing", path.name) from None
-    except OSError as error:
-        raise ImageFlaw("image cannot be read", f"{path.name}: {error.strerror}") from None
-    if not source:
-        raise ImageFlaw("image is empty", path.name)
-    return convert(source)
+    if ref.stretch is not None:
+        return _finished(stretched(ref.path, ref.stretch, ref.window), ref)
+    if ref.window is not None:
+        return _finished(rasters.cut(ref.path, ref.window, ref.whole), ref)
+    header = read_header(ref.path) if ref.max_side else None
+    if header is not None and is_large(header.size) and reduced_size(header.size, ref.max_side)[1] != 1:
+        size, _ = reduced_size(header.size, ref.max_side)
+        return _finished(rasters.shrunk(ref.path, size), ref)
+    return _of_file(read_bytes(ref.path), ref)
 
 
 def convert(source: bytes) -> ReleaseImage:
@@ -90,117 +67,83 @@ def convert(source: bytes) -> ReleaseImage:
     Raises:
         ImageFlaw: See `load_image`.
     """
-    digest = hashlib.sha256(source).hexdigest()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is passed on as it is
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            data, suffix, size = _open(source)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageFlaw("decompression bomb", str(error)) from None
-        except UnidentifiedImageError:
-            raise ImageFlaw("not an image", f"{len(source)} bytes, {source[:8]!r}") from None
-        except DECODE_ERRORS as error:
-            reason = "image is truncated" if "truncated" in str(error) else "image does not decode"
-            raise ImageFlaw(reason, str(error)) from None
-    same = data is source
+    return _of_file(source, None)
+
+
+def expected_bytes(ref: ImageRef, on_disk: int) -> int:
+    """About how many bytes an image will have in a row; rather too many, so that no shard becomes too large.
+
+    Args:
+        ref: The image.
+        on_disk: Size of its files, bytes.
+    """
+    if ref.width is None or ref.height is None:
+        return on_disk
+    size, scale = reduced_size((ref.width, ref.height), ref.max_side)
+    anew = ref.window is not None or ref.stretch is not None or scale != 1
+    each = BYTES_A_PIXEL.get(ref.path.suffix.lower(), 3.0)
+    return int(size[0] * size[1] * each) if anew else on_disk
+
+
+def needs_vips(ref: ImageRef) -> bool:
+    """Whether libvips will be asked for an image; of its file no more than the header is read."""
+    if ref.stretch is not None:
+        return not ref.stretch.files
+    if ref.window is None and ref.max_side is None:
+        return False
+    header = None if ref.whole else read_header(ref.path)
+    size = ref.whole or (None if header is None else header.size)
+    return size is not None and is_large(size) and (ref.window is not None or max(size) > (ref.max_side or 0))
+
+
+def _of_file(source: bytes, ref: ImageRef | None) -> ReleaseImage:
+    found = rasters.picture(source)
+    with guarded(source):
+        if ref is not None and reduced_size(found.size, ref.max_side)[1] != 1:
+            return _finished(found, ref)
+        if ref is not None:
+            check_size(found.size, (ref.width, ref.height))
+        if found.kind not in (*JPEGS, "PNG"):
+            found.image.load()
+            return _made(found, png(found.image, found.kind), ".png")
+        decode(found.image)
+        data = upright(source, found.image)
+        made = _made(found, data, ".png" if found.kind == "PNG" else ".jpg", same=data is source)
+        return replace(made, width=found.size[0], height=found.size[1])
+
+
+def _finished(found: Picture, ref: ImageRef) -> ReleaseImage:
+    """Reduce a picture if it is too large, and encode it."""
+    check_size(found.size, (ref.width, ref.height))
+    if found.bits > 8:
+        raise deep(len(found.image.getbands()), found.bits)
+    size, scale = reduced_size(found.size, ref.max_side)
+    image, steps = found.image, list(found.steps)
+    if scale != 1:
+        steps.append(f"reduced by Lanczos to {size[0]}x{size[1]}")
+        if image.size != size:
+            image = reduced(image, size)
+    if found.kind in JPEGS:
+        data, how = jpeg(image)
+        steps.append(how)
+    else:
+        data = png(image, found.kind)
+    found = replace(found, image=image, steps=tuple(steps))
+    return replace(_made(found, data, ".jpg" if found.kind in JPEGS else ".png"), scale=scale)
+
+
+def _made(found: Picture, data: bytes, suffix: str, *, same: bool = False) -> ReleaseImage:
+    """The encoded picture with all that is known of it; `same`: its bytes are the file's."""
+    ground = found.ground
+    x, y, width, height = found.window or (0, 0, *found.size)
     return ReleaseImage(
         data=data,
         suffix=suffix,
-        width=size[0],
-        height=size[1],
-        image_sha256=digest if same else hashlib.sha256(data).hexdigest(),
-        source_sha256=digest,
+        width=found.image.width,
+        height=found.image.height,
+        image_sha256=found.digest if same else hashlib.sha256(data).hexdigest(),
+        source_sha256=found.digest,
+        crs="" if ground is None else ground.crs,
+        bounds=() if ground is None else ground.bounds(x, y, width, height),
+        rendering="; ".join(found.steps),
     )
-
-
-def _open(source: bytes) -> tuple[bytes, str, tuple[int, int]]:
-    image = Image.open(io.BytesIO(source), formats=FORMATS)
-    size = image.size
-    if image.format in (
-        "JPEG",
-        "MPO",
-    ):  # MPO: a JPEG with further pictures behind it, as cameras write it
-        if image.mode not in ("L", "RGB"):
-            raise ImageFlaw("JPEG is neither grey nor RGB", image.mode)
-        decode(image)
-        return _upright(source, image, _strip_jpeg), ".jpg", size
-    frames = getattr(image, "n_frames", 1)
-    if frames != 1:
-        raise ImageFlaw("image has several pictures", f"{frames} in a {image.format}")
-    decode(image)
-    if image.format == "PNG":
-        return _upright(source, image, _strip_png), ".png", size
-    return (
-        _png(image),
-        ".png",
-        image.size,
-    )  # Pillow turns a TIFF by its orientation tag: its size is the decoded one
-
-
-def decode(image: Image.Image) -> None:
-    """Decode an opened image to prove that it is whole.
-
-    A JPEG is decoded at an eighth of its size: truncation shows in the entropy coding, which is read in full either
-    way, and the rest of the work is saved.
-    """
-    if image.format in ("JPEG", "MPO"):
-        image.draft("L", (1, 1))
-    image.load()
-
-
-def _png(image: Image.Image) -> bytes:
-    if image.mode == "I;16B":
-        image = image.convert("I;16")
-    if image.mode not in PNG_MODES:
-        raise ImageFlaw(f"{image.format} whose pixels PNG cannot hold", image.mode)
-    out = io.BytesIO()
-    # Only what is needed to show the pixels: no profile, no resolution, nothing that depends on the encoder's mood
-    bare = image.copy()
-    bare.info = {k: v for k, v in image.info.items() if k == "transparency"}
-    bare.save(out, "PNG")
-    return out.getvalue()
-
-
-_CARRIERS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-
-
-def _upright(source: bytes, image: Image.Image, strip: Callable[[bytes], bytes]) -> bytes:
-    if not any(key in image.info for key in _CARRIERS):
-        return source
-    if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-        return source
-    stripped = strip(source)
-    again = Image.open(io.BytesIO(stripped), formats=FORMATS)
-    again.load()
-    if again.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1):
-        raise ImageFlaw("orientation cannot be taken out", str(image.format))
-    return stripped
-
-
-def _strip_jpeg(source: bytes) -> bytes:
-    """Leave out the APP1 segments with EXIF or XMP (JPEG, ITU-T T.81 annex B; EXIF 2.32 section 4.5.4)."""
-    kept, at = [source[:2]], 2
-    while at + 4 <= len(source) and source[at] == 0xFF and source[at + 1] != 0xDA:
-        if source[at + 1] == 0xFF:  # fill byte
-            at += 1
-            continue
-        end = at + 2 + int.from_bytes(source[at + 2 : at + 4], "big")
-        body = source[at + 4 : end]
-        if source[at + 1] != 0xE1 or not body.startswith((b"Exif\0", b"http://ns.adobe.com/x")):
-            kept.append(source[at:end])
-        at = end
-    return b"".join([*kept, source[at:]])
-
-
-def _strip_png(source: bytes) -> bytes:
-    """Leave out the chunks with EXIF or XMP (PNG, third edition, section 11)."""
-    text = re.compile(rb"(XML:com\.adobe\.xmp|Raw profile type (exif|APP1|xmp))\0")
-    kept, at = [source[:8]], 8
-    while at + 12 <= len(source):
-        end = at + 12 + int.from_bytes(source[at : at + 4], "big")
-        kind = source[at + 4 : at + 8]
-        if kind != b"eXIf" and not (kind in (b"tEXt", b"zTXt", b"iTXt") and text.match(source, at + 8)):
-            kept.append(source[at:end])
-        at = end
-    return b"".join(kept)

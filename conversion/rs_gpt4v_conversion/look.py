@@ -269,6 +269,7 @@ def _provenance(row: Row) -> str:
         "file": row["source_id"],
         "in the paper": row["image_path"],
         "cut from": ", ".join(filter(None, (row["parent"], window and f"window {window}"))),
+        "rendered": row["rendering"],
         "on the ground": ", ".join(filter(None, (row["crs"], json.dumps(row["bounds"]) if row["bounds"] else ""))),
         "licence": row["license"],
     }

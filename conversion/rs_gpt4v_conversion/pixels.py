@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from rs_gpt4v_conversion.images import DECODE_ERRORS, FORMATS
+from rs_gpt4v_conversion.decoding import DECODE_ERRORS, FORMATS, read_header
 from rs_gpt4v_conversion.workers import apart
 
 BATCH = 64
@@ -75,7 +75,7 @@ def digests_of(paths: Sequence[Path]) -> list[str | None]:
     return [_quietly(_digest, path) for path in paths]
 
 
-def _quietly(look: Callable[[Path], T], path: Path) -> T | None:
+def _quietly(look: Callable[[Path], T | None], path: Path) -> T | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -84,9 +84,9 @@ def _quietly(look: Callable[[Path], T], path: Path) -> T | None:
             return None
 
 
-def _size(path: Path) -> Size:
-    with Image.open(path, formats=FORMATS) as image:
-        return image.size
+def _size(path: Path) -> Size | None:
+    header = read_header(path)
+    return None if header is None else header.size
 
 
 def _digest(path: Path) -> str:

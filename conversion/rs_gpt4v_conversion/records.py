@@ -52,7 +52,7 @@ class ImageRef:
 
     image_id: str  # unique within the source; the last part of a row's id
     source_id: str  # the image's name in the source
-    path: Path  # the file to read
+    path: Path  # the file to read; the first one where every band has its own
     image_path: str  # under which the paper's own files name it
     width: int | None = None  # pixels as the annotation states them; checked when the image is opened
     height: int | None = None
@@ -60,8 +60,14 @@ class ImageRef:
     origin: str = ""  # `<collection>/<name>`, equal for one picture in several sources; empty where not known
     parent: str = ""  # image id of the image that this is a tile of
     window: tuple[int, int, int, int] | None = None  # x y w h of the tile in the file's pixels
+    whole: tuple[int, int] | None = None  # width and height of the parent, as `width` and `height` are the tile's
     max_side: int | None = None  # the image is reduced so that no side is longer, in pixels
     stretch: Stretch | None = None  # of an image whose bands are no 8-bit RGB
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the image is made from."""
+        return (self.stretch and self.stretch.files) or (self.path,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v_conversion.cuts import ROW_GROUP, SHARD, cut
+from rs_gpt4v_conversion.decoding import ImageFlaw
 from rs_gpt4v_conversion.files import completed, sha256
-from rs_gpt4v_conversion.images import ImageFlaw, ReleaseImage, load_image
+from rs_gpt4v_conversion.images import load_image
 from rs_gpt4v_conversion.naming import hash64
+from rs_gpt4v_conversion.rasters import kept_open
 from rs_gpt4v_conversion.records import Draft, Reject
 from rs_gpt4v_conversion.rows import row
 from rs_gpt4v_conversion.spool import Spool, Spooled, read_drafts
@@ -35,7 +37,7 @@ class ShardPlan:
     spool: Path
     places: tuple[tuple[int, int], ...]  # (offset, length) of the drafts in the spool, in order
     rows: int
-    size: int  # of the image files, bytes
+    size: int  # about that of its images, bytes
     digest: str  # of what goes in: an unchanged plan need not be written again
     schema: bytes  # the serialized Arrow schema
 
@@ -106,7 +108,7 @@ def write_shard(plan: ShardPlan, folder: Path) -> Shard:
     path.parent.mkdir(parents=True, exist_ok=True)
     rejects: list[Reject] = []
     rows = qa_pairs = 0
-    with completed(path) as temporary:
+    with completed(path) as temporary, kept_open():
         with pq.ParquetWriter(temporary, schema, **parquet_settings(schema)) as writer:
             for group in cut(_sized(_rows(plan, rejects)), ROW_GROUP):
                 writer.write_table(pa.Table.from_pylist(group, schema=schema))
@@ -124,8 +126,7 @@ def write_shard(plan: ShardPlan, folder: Path) -> Shard:
 def _rows(plan: ShardPlan, rejects: list[Reject]) -> Iterator[tuple[Draft, dict[str, Any]]]:
     for draft in read_drafts(plan.spool, plan.places):
         try:
-            image = load_image(draft.image.path)
-            _check_size(draft, image)
+            image = load_image(draft.image)
         except ImageFlaw as flaw:
             rejects.extend(_rejects(draft, flaw))
         else:
@@ -137,16 +138,6 @@ def _sized(
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
     for draft, made in rows:
         yield draft.image.image_id, len(made["image"]["bytes"]), made
-
-
-def _check_size(draft: Draft, image: ReleaseImage) -> None:
-    """Boxes are in pixels of the annotated image: one of another size is another image."""
-    stated = (draft.image.width, draft.image.height)
-    if None not in stated and stated != (image.width, image.height):
-        raise ImageFlaw(
-            "image is not of the annotated size",
-            f"{image.width}x{image.height} instead of {stated[0]}x{stated[1]}",
-        )
 
 
 def _rejects(draft: Draft, flaw: ImageFlaw) -> Iterator[Reject]:

@@ -1,12 +1,14 @@
 """Drafts on disk while they wait to be written: memory holds a line a row, however much text a row has."""
 
 import hashlib
+import os
 import pickle
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from rs_gpt4v_conversion.images import expected_bytes
 from rs_gpt4v_conversion.naming import natural
 from rs_gpt4v_conversion.records import Draft
 
@@ -19,8 +21,8 @@ class Spooled:
     row_id: str
     offset: int  # in the spool, bytes
     length: int
-    size: int  # of the image's file, bytes
-    digest: str  # of the draft and of its file's size and time of change
+    size: int  # about that of the image in its row, bytes
+    digest: str  # of the draft and of its files' sizes and times of change
     pairs: int
     origin: str  # of its image, see `ImageRef`
     whole: Path | None  # the image's file, where the row shows all of it as it is
@@ -43,22 +45,28 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def add(self, draft: Draft, *, size: int, mtime_ns: int) -> None:
-        """Append a draft; `size` and `mtime_ns` are of its image's file."""
+    def add(self, draft: Draft, files: Sequence[os.stat_result]) -> None:
+        """Append a draft; `files` are the states of its image's files."""
         if self._file is None:
             raise ValueError("the spool is not open for writing")
         content = pickle.dumps(draft, protocol=5)
         offset = self._file.tell()
         self._file.write(content)
-        state = f"{draft!r}\0{size}\0{mtime_ns}"  # repr, not pickle: equal drafts may pickle differently
+        # repr, not pickle: equal drafts may pickle differently
+        state = "\0".join([repr(draft), *(f"{f.st_size}\0{f.st_mtime_ns}" for f in files)])
         self.parts.setdefault((draft.task, draft.source, draft.split), []).append(
             Spooled(
-                image_id=draft.image.image_id, row_id=draft.id, offset=offset, length=len(content),
-                size=size, digest=hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest(),
-                pairs=len(draft.pairs), origin=draft.image.origin,
+                image_id=draft.image.image_id,
+                row_id=draft.id,
+                offset=offset,
+                length=len(content),
+                size=expected_bytes(draft.image, sum(f.st_size for f in files)),
+                digest=hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest(),
+                pairs=len(draft.pairs),
+                origin=draft.image.origin,
                 whole=None if draft.image.window or draft.image.stretch else draft.image.path,
             )
-        )  # fmt: skip
+        )
 
     def drop(self, row_ids: Collection[str]) -> None:
         """Leave rows out."""

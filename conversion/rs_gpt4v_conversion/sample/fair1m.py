@@ -8,7 +8,8 @@ from rs_gpt4v_conversion.sample.xml_files import Node, size_of, write_xml
 
 PARTS = (
     ("train/part1", "labelXml"), ("train/part2", "labelXmls"), ("validation", "labelXmls"),
-    ("train/part2", "labelXmls"), ("train/part1", "labelXml"), ("validation", "labelXmls"), ("train/part2", "labelXmls"), ("test", ""),
+    ("train/part2", "labelXmls"), ("train/part1", "labelXml"),
+    ("validation", "labelXmls"), ("train/part2", "labelXmls"), ("test", ""),
 )  # fmt: skip
 """Folder of images 0 to 7, and again, with that of their labels: so a larger sample moves none."""
 

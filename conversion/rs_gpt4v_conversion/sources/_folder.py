@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,30 +60,21 @@ class Folder:
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """Width and height in pixels from an image's header, or None where the image is not there or is none."""
-        from PIL import Image
+        from rs_gpt4v_conversion.decoding import read_header
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of size and of odd metadata: neither matters for the header
-                with Image.open(path) as image:
-                    return image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            return None
+        header = read_header(path)
+        return None if header is None else header.size
 
     def samples(self, path: Path) -> tuple[int, int] | None:
         """Bands and bits a band from a TIFF's header, or None where the file is not there or is none."""
-        from PIL import TiffImagePlugin
+        from rs_gpt4v_conversion import tiff
 
         try:
             with path.open("rb") as file:
-                head = file.read(8)
-                tags = TiffImagePlugin.ImageFileDirectory_v2(head)
-                file.seek(tags.next)
-                tags.load(file)
-                bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
-                return int(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)), int(bits[0])
-        except (OSError, SyntaxError, ValueError, TypeError, IndexError, struct.error):
+                directory = tiff.read_tags(file)
+        except OSError:
             return None
+        return None if directory is None else tiff.bands(directory)
 
     def images(self, *names: str) -> Path:
         """The first of the folders that exists, or the first name: annotations alone can be planned."""

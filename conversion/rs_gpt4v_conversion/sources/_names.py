@@ -1,5 +1,8 @@
 """Names of image files as annotations give them."""
 
+LONGEST = 255
+"""Bytes of a file name that file systems take."""
+
 
 def image_name_flaw(name: object) -> str:
     """What is wrong with the name of an image file, or an empty string.
@@ -12,6 +15,8 @@ def image_name_flaw(name: object) -> str:
         return "image name leaves its folder"
     if not _is_unicode(name):
         return "image name is not Unicode"
+    if len(name.encode()) > LONGEST:
+        return "image name too long for a file"
     return ""
 
 
