@@ -930,5 +930,5 @@ def test_fair1m_mock_files() -> None:
 
 def test_tiles_and_boxes_are_options_of_fair1m(drawn: Path) -> None:
     source = known_sources()["fair1m"]
-    assert source.tile == 1024
+    assert source.tile == 0
     assert {o.name for o in source.options} == {"boxes", "tile", "overlap", "keep"}

@@ -13,6 +13,10 @@ from rs_gpt4v_conversion.records import BBox, Obb
 Shape = TypeVar("Shape", BBox, Obb)
 
 
+SLACK = 1.0
+"""Pixels by which a box may leave its image without being wrong: some annotators count from 0, some from 1."""
+
+
 def corners(cx: float, cy: float, w: float, h: float, angle: float) -> Obb:
     """Four corners of a rotated box, clockwise in the image from the one that is top left before the turn.
 
@@ -68,6 +72,13 @@ def clockwise(obb: Obb) -> Obb:
     if sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) >= 0:
         return obb
     return (*obb[0:2], *obb[6:8], *obb[4:6], *obb[2:4])
+
+
+def centre_inside(obb: Sequence[float], width: int | None, height: int | None) -> bool:
+    """Whether the centre of four corners lies in an image, or at most `SLACK` beside it; a side may be unknown."""
+    x, y = sum(obb[0::2]) / 4, sum(obb[1::2]) / 4
+    inside = min(x, y) >= -SLACK
+    return inside and (width is None or x <= width + SLACK) and (height is None or y <= height + SLACK)
 
 
 def area(obb: Obb) -> float:

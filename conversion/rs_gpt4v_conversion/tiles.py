@@ -28,7 +28,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.geometry import clip, envelope, moved
+from rs_gpt4v_conversion.geometry import centre_inside, clip, envelope, moved
 from rs_gpt4v_conversion.records import BBox, ImageRef, Obb, Object, Scene
 from rs_gpt4v_conversion.sources import Options, Source
 
@@ -157,7 +157,7 @@ class _Placed:
         if share < keep and min(part[2] - part[0], part[3] - part[1]) < SLIVER:
             return None
         obb = None if self.item.obb is None else moved(self.item.obb, -x, -y)
-        if obb is not None and not _centre_inside(obb, width, height):
+        if obb is not None and not centre_inside(obb, width, height):
             obb = None
         return replace(self.item, bbox=part, obb=obb, ignore=self.item.ignore or share < keep, iof=share)
 
@@ -185,7 +185,3 @@ def _inside(shape: Any, window: Window) -> Any:
     if x <= left and y <= top and right <= x + width and bottom <= y + height:
         return shape
     return shape.intersection(shapely.box(x, y, x + width, y + height))
-
-
-def _centre_inside(obb: Obb, width: int, height: int) -> bool:
-    return 0 <= sum(obb[0::2]) / 4 <= width and 0 <= sum(obb[1::2]) / 4 <= height

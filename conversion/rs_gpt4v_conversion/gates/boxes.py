@@ -4,10 +4,8 @@ import math
 from typing import Any, ClassVar
 
 from rs_gpt4v_conversion.gates._gate import Findings, GateResult, name_of
+from rs_gpt4v_conversion.geometry import SLACK, centre_inside
 from rs_gpt4v_conversion.release import Where
-
-SLACK = 1.0
-"""Pixels by which a box may leave its image: annotators count from 0 or from 1."""
 
 
 class Boxes:
@@ -56,7 +54,7 @@ def _obb_flaw(obb: list[float], width: int, height: int) -> str:
     # the shoelace sum is positive where corners run clockwise with y down
     if sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) <= 0:
         return f"obb {_short(obb)} without area, or not clockwise"
-    if not (-SLACK <= sum(xs) / 4 <= width + SLACK and -SLACK <= sum(ys) / 4 <= height + SLACK):
+    if not centre_inside(obb, width, height):
         return f"obb {_short(obb)} whose centre is outside the image of {width}x{height}"
     return ""
 

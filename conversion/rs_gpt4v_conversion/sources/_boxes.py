@@ -4,11 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rs_gpt4v_conversion.geometry import area, clip, clockwise, envelope
+from rs_gpt4v_conversion.geometry import SLACK, area, centre_inside, clip, clockwise, envelope
 from rs_gpt4v_conversion.records import BBox, Note, Obb
-
-SLACK = 1.0
-"""Pixels by which a box may leave its image before that is worth a note: some sources count from 0, some from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +62,12 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
     bbox, _ = _inside(envelope(obb), width, height)
     if bbox is None or area(obb) <= 0:
         return left_out("box without area, or outside its image, left out")
-    if not _holds(sum(obb[0::2]) / 4, sum(obb[1::2]) / 4, width, height):
+    if not centre_inside(obb, width, height):
         return Placed(
             bbox, None, (Note(reason="rotated box whose centre is outside its image: only its upright part"),)
         )
     notes = () if obb[2:4] == (c, d) else (Note(reason="corners that ran anticlockwise, put in clockwise order"),)
     return Placed(bbox, obb, notes)
-
-
-def _holds(x: float, y: float, width: int | None, height: int | None) -> bool:
-    """Whether a point lies in an image, or just beside it."""
-    inside = min(x, y) >= -SLACK
-    return inside and (width is None or x <= width + SLACK) and (height is None or y <= height + SLACK)
 
 
 def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | None, bool]:
