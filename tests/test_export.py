@@ -226,7 +226,7 @@ def test_the_sample_as_a_whole(release: Path, tmp_path: Path) -> None:
 
 
 DIFFER = {"id", "source", "image", "source_sha256", "parent", "window", "crs", "bounds", "rendering"}
-"""What is not the same after the way back: names, the digest of TIFFs that were written again, where a tile came from."""
+"""Not the same after the way back: names, the digest of TIFFs that were written again, where a tile came from."""
 
 
 def stored(folder: Path) -> dict[str, Row]:

@@ -18,7 +18,7 @@ import yaml
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.errors import ConversionError
 from rs_gpt4v_conversion.overlaps import Shared, sentence
-from rs_gpt4v_conversion.paper import TOTALS, Line, absent, by_question
+from rs_gpt4v_conversion.paper import CORRECTED, TOTALS, Line, absent, by_question
 from rs_gpt4v_conversion.shards import Shard
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -183,7 +183,7 @@ def _differences(facts: CardFacts) -> str:
         units = sum(x.read_questions if by_question(x) else x.read_pairs for x in of_split)
         lines.append(
             f"- All of the paper's lines of {split} that are here: {images:,} images and {units:,} pairs read; "
-            f"the paper's total is {total.images:,} and {total.qa_pairs:,}."
+            f"the paper's total is {total.images:,} and {total.qa_pairs:,}{CORRECTED.get(split, '')}."
         )
     return "\n".join(lines)
 

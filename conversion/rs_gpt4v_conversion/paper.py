@@ -12,6 +12,9 @@ from rs_gpt4v_conversion.sources import PaperFigure, known_sources
 TOTALS = {"train": PaperFigure(images=91937, qa_pairs=991206), "test": PaperFigure(images=15999, qa_pairs=258419)}
 """The paper's sums over its lines, by split."""
 
+CORRECTED = {"test": " (260,476 with the 3,150 questions of NWPU-Captions that its own test file has)"}
+"""What corrects a sum, where one of its lines is known to be wrong."""
+
 GPT4V = {
     ("detailed_description", "train"): PaperFigure(images=9466, qa_pairs=9466),
     ("conversation", "train"): PaperFigure(images=9465, qa_pairs=62066),
