@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import ConversionError, GateError, UsageError
-
-SPLITS = ("train", "validation", "test", "phili")
-"""The contract's splits, repeated so that `plan` need not import it (tested to be equal)."""
-
+from rs_gpt4v_conversion.naming import SPLITS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
