@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.reading import Tally
+from rs_gpt4v_conversion.tables import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +90,8 @@ def as_text(lines: list[Line], tally: Tally) -> str:
         )
         for x in lines
     ]  # fmt: skip
-    widths = [max(len(r[i]) for r in (head, *body)) for i in range(len(head))]
-    rows = [
-        "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-        for r in (head, *body)
-    ]
     text = [
-        *rows,
+        *table(head, body, left=3),
         "",
         "images and pairs are as read, after merging exact repeats; kept ones are without rejects.",
     ]
