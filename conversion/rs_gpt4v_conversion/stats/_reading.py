@@ -77,7 +77,9 @@ def _shard(path: Path, shard: ShardEntry) -> Iterator[Batch]:
             batch = _batch(table, shard)
         except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
             said = str(error).splitlines()[0].strip("'")
-            raise UsageError(f"{path}: from row {start} on: {said}; `rs-gpt4v check` says what else is broken") from None
+            raise UsageError(
+                f"{path}: from row {start} on: {said}; `rs-gpt4v check` says what else is broken"
+            ) from None
         yield batch
         start += batch.rows
 
@@ -154,7 +156,8 @@ def _items(table: pa.Table, name: str) -> tuple[pa.Array, NDArray[np.int64]]:
 
 
 def _counts(lists: pa.Array) -> NDArray[np.int64]:
-    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    counts: NDArray[np.int64] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return counts.astype(np.int64)
 
 
 def _texts(array: pa.Array) -> pa.StringArray:
@@ -162,11 +165,13 @@ def _texts(array: pa.Array) -> pa.StringArray:
 
 
 def _numbers(array: pa.Array) -> NDArray[np.float64]:
-    return array.cast(pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    numbers: NDArray[np.float64] = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _flags(array: pa.Array) -> NDArray[np.bool_]:
-    return pc.fill_null(array.cast(pa.bool_()), False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    flags: NDArray[np.bool_] = pc.fill_null(array.cast(pa.bool_()), False).to_numpy(zero_copy_only=False)
+    return flags
 
 
 def _boxes(lists: pa.Array, numbers: int) -> NDArray[np.float64]:

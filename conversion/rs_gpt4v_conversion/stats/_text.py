@@ -110,7 +110,7 @@ def _presence_line(source: str, name: str, found: Sequence[Presence]) -> tuple[s
 def _objects(stats: Stats) -> Iterator[str]:
     if not stats.objects:
         return
-    yield "Objects, each image's once a source; size: square root of the area in pixels; small: below 32, large: from 96"
+    yield "Objects, each image's once a source; size: square root of the area, pixels; small: below 32, large: from 96"
     yield ""
     head = ("source", "images", "objects", "an image", "rotated", "difficult", "ignored", "no box", "small", "medium",
             "large", "size p5", "median", "p95")  # fmt: skip
@@ -186,8 +186,10 @@ def number(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share as a percentage; what is neither none nor all is not called so."""
+    if share in (0, 1):
+        return f"{100 * share:.0f}%"
     for decimals in (0, 1, 2):
         text = f"{100 * share:.{decimals}f}"
-        if float(text) not in (0.0, 100.0):
-            break
-    return f"{int(round(share)) * 100}%" if share in (0, 1) else f"{text}%"
+        if float(text) not in (0, 100):
+            return f"{text}%"
+    return "<0.01%" if share < 0.5 else ">99.99%"

@@ -170,7 +170,8 @@ def polygon_ious(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.f
 
     first, second = (_hull_where_crossed(shapely.polygons(corners.reshape(-1, 4, 2))) for corners in (a, b))
     both = shapely.area(shapely.intersection(first, second))
-    return both / (shapely.area(first) + shapely.area(second) - both)  # type: ignore[no-any-return]
+    iou: NDArray[np.float64] = both / (shapely.area(first) + shapely.area(second) - both)
+    return iou
 
 
 def _hull_where_crossed(polygons: NDArray[np.object_]) -> NDArray[np.object_]:

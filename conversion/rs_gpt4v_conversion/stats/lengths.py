@@ -60,4 +60,5 @@ def words(texts: pa.StringArray) -> NDArray[np.int64]:
     # most questions and short answers occur often; Python splits the different ones faster than Arrow does
     encoded = pc.dictionary_encode(texts)
     counts = [len(text.removeprefix(TAG).split()) for text in encoded.dictionary.to_pylist()]
-    return np.array(counts, np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    places: NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
+    return np.array(counts, np.int64)[places]

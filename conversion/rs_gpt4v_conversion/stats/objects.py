@@ -1,7 +1,7 @@
 """The objects of a release: how many of each category, how large, and where in the image.
 
-The objects of an image count once in a source, however many tasks ask about it. Sizes are those of the rotated box where
-an object has one, else of the upright one; objects to ignore are counted and not measured.
+The objects of an image count once in a source, however many tasks ask about it. Sizes are those of the rotated box
+where an object has one, else of the upright one; objects to ignore are counted and not measured.
 """
 
 from collections import defaultdict
@@ -161,7 +161,7 @@ def _sizes(classes: NDArray[np.int64]) -> Sizes:
 
 
 def _bins(size: Histogram) -> tuple[SizeBin, ...]:
-    places = np.digitize(np.arange(len(size.counts)) * size.scale, EDGES)
+    places = np.digitize(np.arange(len(size.counts)), np.rint(np.array(EDGES) / size.scale))
     counts = np.bincount(places, weights=size.counts, minlength=len(EDGES) + 1).astype(int).tolist()
     starts, ends = (0.0, *EDGES), (*EDGES, None)
     return tuple(SizeBin(start=s, end=e, objects=n) for s, e, n in zip(starts, ends, counts, strict=True))
@@ -177,7 +177,8 @@ def box_areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Areas of upright boxes, (n, 4); 0 where there is no box or its corners are swapped."""
     with np.errstate(invalid="ignore"):
         sides = np.nan_to_num(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), posinf=0)
-    return sides[:, 0] * sides[:, 1]  # type: ignore[no-any-return]
+    area: NDArray[np.float64] = sides[:, 0] * sides[:, 1]
+    return area
 
 
 def polygon_areas(corners: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -185,7 +186,8 @@ def polygon_areas(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     xs, ys = corners[:, 0::2], corners[:, 1::2]
     with np.errstate(invalid="ignore"):
         twice = (np.roll(xs, 1, axis=1) * ys - xs * np.roll(ys, 1, axis=1)).sum(axis=1)
-    return np.nan_to_num(np.abs(twice) / 2, posinf=0)  # type: ignore[no-any-return]
+    area: NDArray[np.float64] = np.nan_to_num(np.abs(twice) / 2, posinf=0)
+    return area
 
 
 def size_class(area: NDArray[np.float64]) -> NDArray[np.int64]:
