@@ -128,7 +128,7 @@ def test_lengths(stats: Stats) -> None:
     q, a, pairs = captions.questions, captions.answers, captions.pairs_per_row
     assert (q.count, q.min, q.median, q.mean, q.p95, q.max) == (5, 2, 2, 2, 2, 2), "without the image tag"
     assert (a.count, a.min, a.p5, a.median, a.mean, a.p95, a.max) == (5, 2, 2, 2, 2.8, 6, 6)
-    assert (pairs.count, pairs.min, pairs.median, pairs.mean, pairs.max) == (3, 1, 1, 1.67, 3)
+    assert (pairs.count, pairs.min, pairs.median, pairs.mean, pairs.max) == (3, 1, 1, 1.6667, 3)
 
 
 def test_answers_in_lower_case_and_without_blanks(stats: Stats) -> None:
@@ -412,7 +412,7 @@ def test_a_histogram_knows_its_numbers(first: list[int], second: list[int]) -> N
     assert one.summary() == both.summary()
     s, n = both.summary(), np.array(first + second)
     assert s is not None
-    assert (s.count, s.min, s.max, s.mean) == (len(n), n.min(), n.max(), round(float(n.mean()), 2))
+    assert (s.count, s.min, s.max, s.mean) == (len(n), n.min(), n.max(), round(float(n.mean()), 4))
     expected = np.percentile(n, [5, 25, 50, 75, 95], method="inverted_cdf").tolist()
     assert [s.p5, s.p25, s.median, s.p75, s.p95] == expected
 

@@ -81,7 +81,7 @@ class Histogram:
         p5, p25, median, p75, p95 = (self._scaled(int(n)) for n in found)
         return Summary(
             count=self.total, min=self._scaled(self.least), p5=p5, p25=p25, median=median,
-            mean=round(self.sum / self.total * self.scale, 2), p75=p75, p95=p95, max=self._scaled(self.most),
+            mean=round(self.sum / self.total * self.scale, 4), p75=p75, p95=p95, max=self._scaled(self.most),
         )  # fmt: skip
 
     def _scaled(self, number: int) -> float:
