@@ -78,6 +78,8 @@ MISTAKES = {
     "build none.toml out --workers 0": "--workers is 0, expected at least 1",
     "check .": "",
     "look . --out x.html": "",
+    "stats .": ".: holds no manifest.json, expected a release folder",
+    "stats none --json": "none: holds no manifest.json, expected a release folder",
     "sample . --images 12": "",
     "sample new --images 0": "",
 }
@@ -102,5 +104,5 @@ def test_the_installed_command_answers(tmp_path: Path) -> None:
     if not command.exists():
         pytest.skip("the project is not installed into this environment")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, env={**os.environ})
-    for name in ("sample", "plan", "build", "check", "look"):
+    for name in ("sample", "plan", "build", "check", "stats", "look"):
         assert name in done.stdout

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import ConversionError, GateError, UsageError
-
-SPLITS = ("train", "validation", "test", "phili")
-"""The contract's splits, repeated so that `plan` need not import it (tested to be equal)."""
+from rs_gpt4v_conversion.naming import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,6 +174,25 @@ def _look(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _stats(parsed: argparse.Namespace) -> int:
+    from rs_gpt4v_conversion.progress import Progress
+    from rs_gpt4v_conversion.release import ReleaseFolder
+    from rs_gpt4v_conversion.stats import as_json, as_text, gather, write_page
+
+    release = ReleaseFolder(parsed.release)
+    progress = Progress("counting", sum(s.rows for s in release.shards), "rows")
+    stats = gather(release, progress.advance)
+    progress.close()
+    if parsed.out is not None:
+        write_page(stats, parsed.out)
+        say(f"wrote {parsed.out}; open it in a browser")
+    if parsed.json:
+        _give_json(as_json(stats))
+    else:
+        give(as_text(stats))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rs-gpt4v",
@@ -224,6 +241,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     export.add_argument("--no-images", action="store_true", help="text files only")
     export.set_defaults(command=_export)
+    stats = commands.add_parser("stats", help="composition, lengths, answers one can guess, sizes of boxes")
+    stats.add_argument("release", type=Path, metavar="RELEASE")
+    stats.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    stats.add_argument("--out", type=Path, metavar="PAGE.html", help="also as a page with plots")
+    stats.set_defaults(command=_stats)
 
     look = commands.add_parser("look", help="an HTML page of rows: picture, boxes, conversation")
     look.add_argument("release", type=Path, metavar="RELEASE")

@@ -3,7 +3,6 @@
 import base64
 import bisect
 import difflib
-import importlib.resources
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.files import disk_trouble, write_bytes
 from rs_gpt4v_conversion.naming import hash64
+from rs_gpt4v_conversion.pages import frame, save
 from rs_gpt4v_conversion.release import ReleaseFolder
 from rs_gpt4v_conversion.rows import TAG
 
@@ -97,22 +96,13 @@ def write_page(release: ReleaseFolder, ids: Sequence[str], out: Path) -> None:
     if unknown:
         raise UsageError(f"{release.path}: {_unknown(release, unknown)}")
     rows = [found[i] for i in dict.fromkeys(ids)]
-    frame = (importlib.resources.files("rs_gpt4v_conversion") / "look.html").read_text(encoding="utf-8")
-    head, tail = frame.split("{{ rows }}")
+    head, tail = frame("look.html").split("{{ rows }}")
     head = head.replace("{{ title }}", escape(f"RS-GPT4V {release.manifest.get('version', '')}".strip()))
     head = head.replace("{{ count }}", f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
     head = head.replace("{{ contents }}", _contents(rows))
     colours = _colours(rows)
     page = head + "\n".join(_row(row, n, colours) for n, row in enumerate(rows)) + tail
-    try:
-        write_bytes(out, page.encode())
-    except OSError as error:
-        trouble = disk_trouble(error, out.parent)
-        if trouble is None and isinstance(error, FileNotFoundError | NotADirectoryError):
-            trouble = UsageError(f"{out.parent}: is no folder to write a page into")
-        if trouble is None and isinstance(error, IsADirectoryError):
-            trouble = UsageError(f"{out}: is a folder, expected the name of the page's file")
-        raise trouble or error from None
+    save(page, out)
 
 
 def _unknown(release: ReleaseFolder, unknown: list[str]) -> str:

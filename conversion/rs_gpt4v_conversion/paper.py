@@ -8,6 +8,7 @@ from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.overlaps import sentence
 from rs_gpt4v_conversion.reading import Count, Tally
 from rs_gpt4v_conversion.sources import PaperFigure, known_sources
+from rs_gpt4v_conversion.tables import table
 
 TOTALS = {"train": PaperFigure(images=91937, qa_pairs=991206), "test": PaperFigure(images=15999, qa_pairs=258419)}
 """The paper's sums over its lines, by split."""
@@ -180,13 +181,8 @@ def as_text(lines: list[Line], tally: Tally, config: Config) -> str:
         )
         for x in lines
     ]  # fmt: skip
-    widths = [max(len(r[i]) for r in (head, *body)) for i in range(len(head))]
-    rows = [
-        "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-        for r in (head, *body)
-    ]
     text = [
-        *rows,
+        *table(head, body, left=3),
         "",
         "images and pairs are as read, after merging exact repeats; kept ones are without rejects.",
     ]
