@@ -52,6 +52,22 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     assert batch["images"].shape[1:] == (3, 336, 336)
 
 
+def test_every_command_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(ROOT / "docs" / "maintaining.md", "python")
+    printed: list[object] = []
+    exec(compile(code, "maintaining.md", "exec"), {"print": printed.append})
+    licences, table, broken, pairs, images = printed
+    assert len(licences) > 20
+    assert "paper QA" in table
+    assert broken in ([], ["splits known to share images"])
+    assert pairs > 500
+    assert images > 50
+    assert (tmp_path / "rows.html").stat().st_size > 100_000
+    commands = set(re.findall(r"# (\w+)", code))
+    assert commands >= {"sample", "plan", "build", "check", "stats", "look", "export"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):

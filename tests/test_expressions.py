@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.build import build, plan
-from rs_gpt4v_conversion.cli import SPLITS
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.gates import check
@@ -299,7 +298,7 @@ def of_real_size(root: Path, share: int) -> None:
 def planned(root: Path, more: str = "") -> dict[tuple[str, str], tuple[int, int, int | None, int | None]]:
     toml = root / "sources.toml"
     toml.write_text(f'version = "1.0.0"\ndate = 2026-01-01\n[[source]]\nkind = "dior_rsvg"\nroot = "."\n{more}')
-    lines, tally = plan(load_config(toml), SPLITS)
+    lines, tally = plan(load_config(toml))
     assert not tally.rejects
     assert not tally.notes
     return {(x.task, x.split): (x.read_images, x.read_pairs, x.paper_images, x.paper_qa_pairs) for x in lines}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rs_gpt4v
-from rs_gpt4v_conversion import cli, config
+from rs_gpt4v_conversion import config, naming
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"rs_gpt4v", "rs_gpt4v_builder", "rs_gpt4v_conversion"}
@@ -68,7 +68,7 @@ def test_heavy_libraries_stay_out_of_the_command_line_and_of_the_workers(module:
 
 
 def test_what_the_conversion_repeats_of_the_contract_is_equal() -> None:
-    assert cli.SPLITS == rs_gpt4v.SPLITS
+    assert naming.SPLITS == rs_gpt4v.SPLITS
     assert {*rs_gpt4v.TASKS, *rs_gpt4v.SPLITS, "all", "mini"} <= config.RESERVED
 
 

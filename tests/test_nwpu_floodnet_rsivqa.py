@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.build import plan
-from rs_gpt4v_conversion.cli import SPLITS, main
+from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.paper import Line
@@ -48,7 +48,7 @@ def notes(items: list[Item]) -> dict[str, int]:
 def planned(toml: Path, *tables: str) -> tuple[dict[tuple[str, str], Line], Tally]:
     head = 'version = "1.0.0"\ndate = "2026-01-01"\n'
     toml.write_text(head + "".join(f"[[source]]\n{table}\n" for table in tables))
-    lines, tally = plan(load_config(toml), SPLITS)
+    lines, tally = plan(load_config(toml))
     return {(line.source, line.split): line for line in lines}, tally
 
 

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v_conversion.build import build, plan
-from rs_gpt4v_conversion.cli import SPLITS
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gates import check
@@ -123,7 +122,7 @@ def test_a_plan_finds_them_by_name(two: Callable[..., Path], tmp_path: Path) -> 
     path.write_text(turned.replace('"split": "x"', '"split": "test"'))
     toml = two()
     toml.write_text(toml.read_text() + '[[source]]\nkind = "rsicd"\nname = "again"\nroot = "again"\n')
-    lines, tally = plan(load_config(toml), SPLITS)
+    lines, tally = plan(load_config(toml))
     counts = {(x.source, x.split): (x.read_images, x.images) for x in lines}
     assert counts["rsicd", "train"][1] == counts["again", "train"][1] == 0
     assert counts["rsicd", "train"][0] == counts["rsicd", "test"][0] + 2

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v_conversion.build import build, plan
-from rs_gpt4v_conversion.cli import SPLITS
 from rs_gpt4v_conversion.config import Config, load_config
 from shared import shared
 
@@ -26,7 +25,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def test_what_is_read_is_what_the_paper_counts(config: Config) -> None:
-    lines, tally = plan(config, SPLITS)
+    lines, tally = plan(config)
     found = {(x.source, x.split): x for x in lines}
     for source in ("rsicd", "ucm_captions", "sydney_captions", "rsitmd"):
         line = found[source, "train"]

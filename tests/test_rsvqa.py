@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.reading import PARTS, SPLITS, measure, write_rsvqa_hr
 from rs_gpt4v_conversion.build import plan
-from rs_gpt4v_conversion.cli import SPLITS as ORDER
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
@@ -266,7 +265,7 @@ def write_toml(folder: Path, share: float) -> tuple[Path, dict[str, tuple[int, i
 
 def test_a_fiftieth_of_rsvqa_hr_is_counted_exactly(tmp_path: Path) -> None:
     toml, counts = write_toml(tmp_path, 0.02)
-    lines, tally = plan(load_config(toml), ORDER)
+    lines, tally = plan(load_config(toml))
     assert {x.split: (x.read_images, x.read_pairs) for x in lines} == {OURS[s]: n for s, n in counts.items()}
     assert all(x.read_pairs == x.qa_pairs for x in lines)
     assert not tally.rejects

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v_conversion.build import plan
-from rs_gpt4v_conversion.cli import SPLITS
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note, Stretch
@@ -240,7 +239,7 @@ def test_a_folder_without_splits_is_told_what_is_needed(tmp_path: Path) -> None:
 
 
 def test_the_plan_counts_every_pair(small: Callable[..., Path], sample: Path) -> None:
-    lines, tally = plan(load_config(small("rsvqaxben")), SPLITS)
+    lines, tally = plan(load_config(small("rsvqaxben")))
     raw = [len(json.loads(p.read_text())) for p in (sample / ROOT).glob("*.json")]
     assert sum(x.read_pairs + x.merged for x in lines) == sum(raw)
     assert not tally.rejects

@@ -41,12 +41,15 @@ class Built:
     already: bool = False  # the folder held this release, whole: nothing was written
 
 
-def plan(config: Config, splits: tuple[str, ...]) -> tuple[list[Line], Tally]:
+def plan(config: Config) -> tuple[list[Line], Tally]:
     """Read all annotations, no image, and count.
 
     Args:
         config: What to read.
-        splits: The contract's splits, for the order of the table.
+
+    Returns:
+        The composition table (`as_text` and `as_json` in paper.py show it), and the books: rejects, notes, shared
+        images.
 
     Raises:
         SourceError: A source's folder or file is not what its reader expects.
@@ -68,10 +71,10 @@ def plan(config: Config, splits: tuple[str, ...]) -> tuple[list[Line], Tally]:
     overlaps = Overlaps()
     find(seen, "name", overlaps)
     _enter_overlaps(overlaps, config, tally)
-    return composition(tally, config.sources, splits), tally
+    return composition(tally, config.sources), tally
 
 
-def build(config: Config, out: Path, *, workers: int, skip_missing: bool) -> Built:
+def build(config: Config, out: Path, *, workers: int = 1, skip_missing: bool = False) -> Built:
     """Make the release of `config` in `out`, or finish it.
 
     Nothing in the release depends on the clock, the host, the folder's place or the number of workers.
@@ -249,7 +252,7 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     )  # fmt: skip
     write_bytes(out / "quality.json", dump(as_json(gates)))
     write_bytes(out / "rejects.jsonl", _rejects(tally))
-    lines = composition(tally, config.sources, rs_gpt4v.SPLITS)
+    lines = composition(tally, config.sources)
     facts = CardFacts(
         config=config, shards=tuple(written), lines=tuple(lines),
         rejects=tuple(reject_lines(tally)), shared=tuple(tally.shared), features=rs_gpt4v.FEATURES._to_yaml_list(),

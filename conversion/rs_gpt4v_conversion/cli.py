@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import ConversionError, GateError, UsageError
-from rs_gpt4v_conversion.naming import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +70,7 @@ def _plan(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.paper import as_json, as_text
 
     config = load_config(parsed.sources)
-    lines, tally = plan(config, SPLITS)
+    lines, tally = plan(config)
     if parsed.json:
         _give_json(as_json(lines, tally))
     else:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from rs_gpt4v_conversion.config import Config, SourceSpec
+from rs_gpt4v_conversion.naming import SPLITS
 from rs_gpt4v_conversion.overlaps import sentence
 from rs_gpt4v_conversion.reading import Count, Tally
 from rs_gpt4v_conversion.sources import PaperFigure, known_sources
@@ -44,10 +45,10 @@ class Line:
     difference: str = ""  # from the paper's figure, in words; empty where the paper has none
 
 
-def composition(tally: Tally, specs: Iterable[SourceSpec], splits: tuple[str, ...]) -> list[Line]:
+def composition(tally: Tally, specs: Iterable[SourceSpec]) -> list[Line]:
     """The table, in the order of tasks, sources and official splits."""
     sources = {spec.name: spec for spec in specs}
-    order = {split: i for i, split in enumerate(splits)}
+    order = {split: i for i, split in enumerate(SPLITS)}
     reasons: dict[tuple[str, str, str], Counter[str]] = {}
     for reject in tally.rejects:
         reasons.setdefault((reject.task, reject.source, reject.split), Counter())[reject.reason] += 1
