@@ -22,10 +22,10 @@ import numpy as np
 CUT = """
 import json, sys, time
 from pathlib import Path
-from rs_gpt4v_conversion import decoding
+from rs_gpt4v_conversion.images import decoding
 from rs_gpt4v_conversion.images import load_image
 from rs_gpt4v_conversion.naming import natural
-from rs_gpt4v_conversion.rasters import kept_open
+from rs_gpt4v_conversion.images.rasters import kept_open
 from rs_gpt4v_conversion.records import ImageRef
 from rs_gpt4v_conversion.tiles import windows
 

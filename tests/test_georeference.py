@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from rs_gpt4v_conversion import tiff
-from rs_gpt4v_conversion.georeference import Georeference, georeference
-from rs_gpt4v_conversion.images import convert, load_image
+from rs_gpt4v_conversion.images import convert, load_image, tiff
+from rs_gpt4v_conversion.images.georeference import Georeference, georeference
 from rs_gpt4v_conversion.records import ImageRef
 from rs_gpt4v_conversion.sample.geotiff import DOUBLE, GEO_KEYS, PIXEL_SCALE, SHORT, TIEPOINT
 from rs_gpt4v_conversion.sample.geotiff import Georeference as Drawn

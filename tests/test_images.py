@@ -17,11 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from rs_gpt4v_conversion import decoding, rasters
-from rs_gpt4v_conversion.decoding import ImageFlaw
-from rs_gpt4v_conversion.encoding import reduced_size
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.images import ReleaseImage, convert, expected_bytes, load_image, needs_vips
+from rs_gpt4v_conversion.images import ReleaseImage, convert, decoding, expected_bytes, load_image, needs_vips, rasters
+from rs_gpt4v_conversion.images.decoding import ImageFlaw
+from rs_gpt4v_conversion.images.encoding import reduced_size
 from rs_gpt4v_conversion.records import ImageRef, Stretch
 from rs_gpt4v_conversion.sources import Folder
 

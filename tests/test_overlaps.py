@@ -13,8 +13,8 @@ from rs_gpt4v_conversion.build import build, plan
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gates import check
+from rs_gpt4v_conversion.images.pixels import digests_of, shared_pixels
 from rs_gpt4v_conversion.overlaps import Appearance, Overlaps, Shared, find, sentence
-from rs_gpt4v_conversion.pixels import digests_of, shared_pixels
 
 
 def row(source: str, split: str, name: str, key: str, origin: str = "") -> Appearance:

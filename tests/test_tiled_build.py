@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from rs_gpt4v_conversion import decoding
 from rs_gpt4v_conversion.build import build
 from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gates import as_text, check
 from rs_gpt4v_conversion.geometry import corners, envelope
+from rs_gpt4v_conversion.images import decoding
 from rs_gpt4v_conversion.records import ImageRef, Object, Scene, Stretch
 from rs_gpt4v_conversion.sources import Folder, Options, known_sources
 from rs_gpt4v_conversion.sources._source import TILING

@@ -12,13 +12,14 @@ from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import write_bytes
 from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
 from rs_gpt4v_conversion.images import needs_vips
+from rs_gpt4v_conversion.images.pixels import shared_pixels
+from rs_gpt4v_conversion.images.vips import require
 from rs_gpt4v_conversion.index import write_index
 from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest, source_table
 from rs_gpt4v_conversion.naming import natural
 from rs_gpt4v_conversion.out import close, opened, remove_stale
 from rs_gpt4v_conversion.overlaps import Appearance, Overlaps, find
 from rs_gpt4v_conversion.paper import Line, composition, reject_lines
-from rs_gpt4v_conversion.pixels import shared_pixels
 from rs_gpt4v_conversion.pool import write_shards
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.reading import Tally, check_reject_limit, read_source
@@ -26,7 +27,6 @@ from rs_gpt4v_conversion.records import Draft
 from rs_gpt4v_conversion.release import ReleaseFolder, ShardEntry
 from rs_gpt4v_conversion.shards import Shard, plan_shards
 from rs_gpt4v_conversion.spool import Spool, Spooled
-from rs_gpt4v_conversion.vips import require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

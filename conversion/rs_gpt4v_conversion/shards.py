@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v_conversion.cuts import ROW_GROUP, SHARD, cut
-from rs_gpt4v_conversion.decoding import ImageFlaw
 from rs_gpt4v_conversion.files import completed, sha256
 from rs_gpt4v_conversion.images import load_image
+from rs_gpt4v_conversion.images.decoding import ImageFlaw
+from rs_gpt4v_conversion.images.rasters import kept_open
 from rs_gpt4v_conversion.naming import hash64
-from rs_gpt4v_conversion.rasters import kept_open
 from rs_gpt4v_conversion.records import Draft, Reject
 from rs_gpt4v_conversion.rows import row
 from rs_gpt4v_conversion.spool import Spool, Spooled, read_drafts

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, UnidentifiedImageError
 
-from rs_gpt4v_conversion.decoding import DECODE_ERRORS, FORMATS
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import completed
+from rs_gpt4v_conversion.images.decoding import DECODE_ERRORS, FORMATS
 
 _FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",

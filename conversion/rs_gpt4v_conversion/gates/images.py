@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from PIL import ExifTags, Image
 
-from rs_gpt4v_conversion.decoding import DECODE_ERRORS, decode
 from rs_gpt4v_conversion.gates._gate import Findings, GateResult, name_of
+from rs_gpt4v_conversion.images.decoding import DECODE_ERRORS, decode
 from rs_gpt4v_conversion.release import Where
 
 FORMATS = ("JPEG", "PNG")

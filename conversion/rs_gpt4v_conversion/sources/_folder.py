@@ -60,14 +60,14 @@ class Folder:
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """Width and height in pixels from an image's header, or None where the image is not there or is none."""
-        from rs_gpt4v_conversion.decoding import read_header
+        from rs_gpt4v_conversion.images.decoding import read_header
 
         header = read_header(path)
         return None if header is None else header.size
 
     def samples(self, path: Path) -> tuple[int, int] | None:
         """Bands and bits a band from a TIFF's header, or None where the file is not there or is none."""
-        from rs_gpt4v_conversion import tiff
+        from rs_gpt4v_conversion.images import tiff
 
         try:
             with path.open("rb") as file:

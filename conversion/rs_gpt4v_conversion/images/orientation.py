@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from PIL import ExifTags, Image
 
-from rs_gpt4v_conversion.decoding import FORMATS, ImageFlaw
+from rs_gpt4v_conversion.images.decoding import FORMATS, ImageFlaw
 
 _CARRIERS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from rs_gpt4v_conversion.decoding import ImageFlaw
+from rs_gpt4v_conversion.images.decoding import ImageFlaw
 
 PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 """Pixel formats that PNG holds as they are."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rs_gpt4v_conversion.decoding import ImageFlaw, deep
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.images.decoding import ImageFlaw, deep
 
 Window = tuple[int, int, int, int]
 """x y w h in pixels."""

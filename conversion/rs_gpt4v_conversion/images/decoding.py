@@ -20,7 +20,7 @@ from PIL import (  # the plugins register their formats
     UnidentifiedImageError,
 )
 
-from rs_gpt4v_conversion import tiff
+from rs_gpt4v_conversion.images import tiff
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 """Formats that are read at all, each by a plugin imported above: Pillow knows no others until it is told to."""

@@ -17,10 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from rs_gpt4v_conversion import tiff, vips
-from rs_gpt4v_conversion.decoding import JPEGS, ImageFlaw, deep, guarded, is_large, open_image, read_bytes, read_header
-from rs_gpt4v_conversion.georeference import Georeference, georeference
-from rs_gpt4v_conversion.vips import Window
+from rs_gpt4v_conversion.images import tiff, vips
+from rs_gpt4v_conversion.images.decoding import (
+    JPEGS,
+    ImageFlaw,
+    deep,
+    guarded,
+    is_large,
+    open_image,
+    read_bytes,
+    read_header,
+)
+from rs_gpt4v_conversion.images.georeference import Georeference, georeference
+from rs_gpt4v_conversion.images.vips import Window
 
 LARGE = "an image of more than 89 million pixels is to be cut or reduced"
 BANDS = "a TIFF has bands that Pillow does not read"

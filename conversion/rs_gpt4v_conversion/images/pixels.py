@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from rs_gpt4v_conversion.decoding import DECODE_ERRORS, FORMATS, read_header
+from rs_gpt4v_conversion.images.decoding import DECODE_ERRORS, FORMATS, read_header
 from rs_gpt4v_conversion.workers import apart
 
 BATCH = 64

@@ -1,4 +1,4 @@
-"""From a source's image file to the bytes in a release.
+"""The way of an image: as it is where a release holds it so, else cut, reduced or converted.
 
 JPEG and PNG pass through untouched: a browser and Pillow read them, and their digest proves where they come from. TIFF
 and BMP become PNG, which loses nothing. An EXIF orientation other than 1 is taken out without re-encoding, because
@@ -12,13 +12,13 @@ and `rendering` says what was done to them.
 import hashlib
 from dataclasses import dataclass, replace
 
-from rs_gpt4v_conversion import rasters
-from rs_gpt4v_conversion.decoding import JPEGS, decode, deep, guarded, is_large, read_bytes, read_header
-from rs_gpt4v_conversion.encoding import jpeg, png, reduced, reduced_size
-from rs_gpt4v_conversion.orientation import upright
-from rs_gpt4v_conversion.rasters import Picture, check_size
+from rs_gpt4v_conversion.images import rasters
+from rs_gpt4v_conversion.images.decoding import JPEGS, decode, deep, guarded, is_large, read_bytes, read_header
+from rs_gpt4v_conversion.images.encoding import jpeg, png, reduced, reduced_size
+from rs_gpt4v_conversion.images.orientation import upright
+from rs_gpt4v_conversion.images.rasters import Picture, check_size
+from rs_gpt4v_conversion.images.stretching import stretched
 from rs_gpt4v_conversion.records import ImageRef
-from rs_gpt4v_conversion.stretching import stretched
 
 BYTES_A_PIXEL = {".jpg": 1.5, ".jpeg": 1.5}
 """Of an encoded picture by the suffix of its file, hardly ever more; 3 of others: PNG in the worst case."""

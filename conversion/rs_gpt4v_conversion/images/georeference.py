@@ -8,7 +8,7 @@ bounds without their grid mean nothing.
 import math
 from dataclasses import dataclass
 
-from rs_gpt4v_conversion.tiff import Directory, numbers
+from rs_gpt4v_conversion.images.tiff import Directory, numbers
 
 PIXEL_SCALE, TIEPOINT, TRANSFORMATION, GEO_KEYS = 33550, 33922, 34264, 34735
 MODEL_TYPE, RASTER_TYPE, GEOGRAPHIC, PROJECTED = 1024, 1025, 2048, 3072
