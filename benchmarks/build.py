@@ -139,6 +139,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     toml = draw(options.folder, options.images)
     import rs_gpt4v
+    from rs_gpt4v_conversion.images.pixels import shared_pixels
     from rs_gpt4v_conversion.shards import parquet_settings
 
     schema = rs_gpt4v.arrow_schema()
@@ -165,6 +166,10 @@ def main() -> None:
     ratios = [b[0] / p[0] for b, p in zip(found["build"], found["plain"], strict=True)]
     print(f"build / plain, CPU: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     shutil.rmtree(out)
+    files = sorted((root / "RSICD_images").iterdir())
+    begun = time.process_time()
+    shared_pixels({path: frozenset({"a", "b"}) for path in files}, 1, lambda _: None)
+    print(f"comparing the pixels of all of them: CPU {time.process_time() - begun:.1f} s")
 
 
 if __name__ == "__main__":

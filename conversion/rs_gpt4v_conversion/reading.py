@@ -136,7 +136,8 @@ def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annota
             if not before.leaves_out(item.image_id):
                 yield item
         elif not before.leaves_out(item.image.image_id):
-            item = replace(item, image=replace(item.image, max_side=spec.max_side))
+            if spec.max_side is not None:
+                item = replace(item, image=replace(item.image, max_side=spec.max_side))
             if isinstance(item, Annotation):
                 yield item
                 continue
