@@ -1,14 +1,17 @@
 """From marked objects to questions: right answers, balanced, hard, and nothing invented."""
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rs_gpt4v_conversion.census import Census
 from rs_gpt4v_conversion.geometry import cell, clockwise, corners, envelope, in_cell
-from rs_gpt4v_conversion.records import Annotation, ImageRef, Note, Object, Pair, Presence, Scene
-from rs_gpt4v_conversion.scenes import MOST_BOXES, PRESENT, Neighbours, ask
+from rs_gpt4v_conversion.records import Annotation, Comparison, ImageRef, Note, Object, Pair, Presence, Scene
+from rs_gpt4v_conversion.scenes import MOST_BOXES, ask, ask_all, sight
 from rs_gpt4v_conversion.templates.boxes import parse_bboxes, parse_obbs
 from rs_gpt4v_conversion.templates.words import plural, with_article
 from rs_gpt4v_conversion.wording import word
@@ -29,11 +32,19 @@ def scene(*objects: Object, number: int = 1, **more: object) -> Scene:
     return Scene(split="train", image=image, objects=objects, searched=CATEGORIES, **more)  # type: ignore[arg-type]
 
 
-def asked(given_scene: Scene, neighbours: Neighbours | None = None) -> tuple[dict[str, list[Pair]], list[Note]]:
-    """Pairs by category, as adapted, and the notes."""
+def asked(given_scene: Scene, *others: Scene) -> tuple[dict[str, list[Pair]], list[Note]]:
+    """Pairs about one scene of several, by category, as adapted, and the notes."""
+    census = Census()
+    for each in (given_scene, *others):
+        census.see(sight(each))
+    census.settle()
+    return worded(ask(given_scene, census))
+
+
+def worded(items: Iterable[Annotation | Note]) -> tuple[dict[str, list[Pair]], list[Note]]:
     pairs: dict[str, list[Pair]] = {}
     notes = []
-    for item in ask(given_scene, neighbours or Neighbours()):
+    for item in items:
         if isinstance(item, Note):
             notes.append(item)
             continue
@@ -56,14 +67,14 @@ places = st.tuples(
 @given(st.lists(places, max_size=12), st.sampled_from(["hbb", "obb"]), st.integers(0, 10**6))
 def test_every_answer_is_true_of_the_objects(drawn: list, form: str, number: int) -> None:
     objects = tuple(thing(c, x, y, s, ignore=i and n % 3 == 0) for n, (c, x, y, s, i) in enumerate(drawn))
-    pairs, _ = asked(scene(*objects, number=number, boxes=form))
+    turned = tuple(replace(o, category=CATEGORIES[-1 - CATEGORIES.index(o.category)]) for o in objects)
+    pairs, _ = asked(scene(*objects, number=number, boxes=form), scene(*turned, number=number + 1), scene(number=-1))
     judged = Counter(o.category for o in objects if not o.ignore)
     ignored = {o.category for o in objects if o.ignore}
     for pair in pairs.get("presence", ()):
         (category,) = (c for c in CATEGORIES if with_article(c) in pair.question)
         assert (pair.answer == "yes") == (judged[category] > 0)
         assert pair.answer == "yes" or category not in ignored
-    assert Counter(answers(pairs.get("presence", []))).get("yes", 0) == answers(pairs.get("presence", [])).count("no")
     for pair in pairs.get("count", ()):
         (category,) = (c for c in CATEGORIES if f" {plural(c)} " in pair.question)
         assert int(pair.answer) == judged[category] > 0
@@ -103,46 +114,78 @@ def test_positions_are_asked_of_single_objects_within_one_ninth() -> None:
 
 
 def test_absent_categories_are_drawn_by_how_often_they_occur_beside_those_present() -> None:
-    neighbours = Neighbours()
-    for n in range(40):
-        neighbours.see(scene(thing("ship"), thing("harbor", 50), number=n))
-        neighbours.see(scene(thing("airplane"), thing("vehicle", 50), number=n))
+    usual = [scene(thing("ship"), thing("harbor", 50), number=n) for n in range(40)]
+    usual += [scene(thing("airplane"), thing("vehicle", 50), number=100 + n) for n in range(40)]
+    lone = [scene(thing("ship"), number=200 + n) for n in range(40)]  # a harbor would be expected here
+    other = [scene(thing("bridge"), number=300 + n) for n in range(40)]
     noes: Counter[str] = Counter()
-    for n in range(200):
-        for item in ask(scene(thing("ship"), number=n), neighbours):
-            if isinstance(item, Annotation):
-                noes.update(f.category for f in item.facts if isinstance(f, Presence) and not f.present)
-    assert noes.total() == 200
-    assert noes["harbor"] > 0.85 * noes.total()
-    assert set(noes) - {"harbor"}, "the others are asked for as well, only seldom"
+    for item in ask_all([*usual, *lone, *other]):
+        if isinstance(item, Annotation):
+            for fact in item.facts:
+                if fact == Presence(category="harbor", present=False):
+                    noes[item.image.image_id[0]] += 1
+    assert noes.total() == 40, "as many as there are images with a harbor"
+    assert noes["2"] > 30
+    assert noes.total() > noes["2"], "images without company are asked as well, only seldom"
 
 
-def test_comparisons_say_yes_as_often_as_no() -> None:
-    said: Counter[str] = Counter()
-    for n in range(300):
-        pairs, _ = asked(scene(thing("ship"), thing("bridge", 50), thing("bridge", 90), number=n))
-        said.update(answers(pairs["comp"]))
-    assert 120 < said["yes"] < 180
-    assert said.total() == 300
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["train", "test"]), st.lists(st.sampled_from(CATEGORIES), max_size=9)), max_size=40
+    )
+)
+def test_every_question_is_answered_yes_as_often_as_no(images: list[tuple[str, list[str]]]) -> None:
+    scenes = [
+        replace(scene(*(thing(c, 10.0 + 25 * i) for i, c in enumerate(categories)), number=n), split=split)
+        for n, (split, categories) in enumerate(images)
+    ]
+    said: Counter[tuple[str, ...]] = Counter()
+    for item in ask_all(scenes):
+        for fact in item.facts if isinstance(item, Annotation) else ():
+            if isinstance(fact, Presence):
+                said[item.split, fact.category, "yes" if fact.present else "no"] += 1
+            elif isinstance(fact, Comparison):
+                a, b = sorted((fact.more, fact.than))
+                counts = Counter(o.category for o in item.objects)
+                said[item.split, f"{a}/{b}", "yes" if counts[a] > counts[b] else "no"] += 1
+    for split, question, _ in list(said):
+        assert said[split, question, "yes"] == said[split, question, "no"]
+    for split in ("train", "test"):
+        for category in CATEGORIES:
+            there = sum(category in categories for of, categories in images if of == split)
+            absent = sum(category not in categories for of, categories in images if of == split)
+            assert said[split, category, "yes"] == min(there, absent)
 
 
-def test_no_more_than_three_of_each_answer() -> None:
-    pairs, _ = asked(scene(*(thing(c, 10 + 40 * i) for i, c in enumerate(CATEGORIES[:3]))))
-    assert sorted(answers(pairs["presence"])) == ["no"] * PRESENT + ["yes"] * PRESENT
-    pairs, _ = asked(scene(*(thing(c, 10 + 40 * i) for i, c in enumerate(CATEGORIES))))
-    assert "presence" not in pairs, "nothing is absent that could balance a yes"
+def test_a_comparison_is_asked_in_both_orders() -> None:
+    few, many = (thing("ship"),), (thing("ship"), thing("ship", 40), thing("ship", 80))
+    bridges = (thing("bridge", 120), thing("bridge", 160))
+    scenes = [scene(*(few if n % 2 else many), *bridges, number=n) for n in range(200)]
+    pairs, _ = worded(ask_all(scenes))
+    assert len(pairs["comp"]) == 200
+    assert Counter(p.answer for p in pairs["comp"] if "more ships than" in p.question).total() in range(70, 130)
+    assert 70 < answers(pairs["comp"]).count("yes") < 130
+
+
+def test_what_every_image_has_or_none_is_not_asked() -> None:
+    pairs, _ = worded(ask_all([scene(thing("ship"), number=n) for n in range(9)]))
+    assert "presence" not in pairs
 
 
 def test_a_mark_that_could_not_be_used_makes_its_category_uncertain() -> None:
-    pairs, _ = asked(scene(thing("ship"), thing("bridge", 60), uncertain=("ship", "harbor")))
+    other = scene(thing("harbor"), number=2)
+    pairs, _ = asked(scene(thing("ship"), thing("bridge", 60), uncertain=("ship", "harbor")), other)
     assert all("ship" not in p.question for p in pairs["count"])
     assert all("ship" not in p.question for p in pairs["grounding"])
     assert all("harbor" not in p.question for p in pairs["presence"])
 
 
 def test_a_region_of_no_known_category_makes_all_numbers_uncertain() -> None:
-    pairs, _ = asked(scene(thing("ship"), thing("ship", 60), thing("crowd", 100, ignore=True)))
-    assert set(pairs) == {"grounding"}
+    marked = scene(thing("ship"), thing("ship", 60), thing("crowd", 100, ignore=True))
+    pairs, _ = asked(marked, scene(thing("bridge"), number=2))
+    assert set(pairs) == {"grounding", "presence"}
+    assert answers(pairs["presence"]) == ["yes"]
     assert [p.objects for p in pairs["grounding"]] == [(0, 1)]
 
 

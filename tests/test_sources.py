@@ -14,7 +14,7 @@ from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.gates.boxes import box_flaw
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note, Scene
 from rs_gpt4v_conversion.sample import SOURCES
-from rs_gpt4v_conversion.scenes import Neighbours, ask
+from rs_gpt4v_conversion.scenes import ask_all
 from rs_gpt4v_conversion.sources import Folder, known_sources
 
 ROOTS = {kind: root for kind, (root, _) in SOURCES.items()}
@@ -28,14 +28,9 @@ def read(kind: str, root: Path) -> list[Item]:
 
 def asked(kind: str, root: Path) -> list[Annotation]:
     """Everything that is asked, also about scenes."""
-    neighbours = Neighbours()
-    found: list[Annotation] = []
-    for item in read(kind, root):
-        if isinstance(item, Annotation):
-            found.append(item)
-        elif isinstance(item, Scene):
-            found.extend(a for a in ask(item, neighbours) if isinstance(a, Annotation))
-    return found
+    items = read(kind, root)
+    questions = ask_all([item for item in items if isinstance(item, Scene)])
+    return [item for item in (*items, *questions) if isinstance(item, Annotation)]
 
 
 def files_read(kind: str, root: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from rs_gpt4v_conversion.gates.splits import Splits
 from rs_gpt4v_conversion.geometry import centre_inside, clip, corners, envelope, moved
 from rs_gpt4v_conversion.records import Annotation, Count, ImageRef, Object, Presence, Scene
 from rs_gpt4v_conversion.release import Where
-from rs_gpt4v_conversion.scenes import Neighbours, ask
+from rs_gpt4v_conversion.scenes import ask_all
 from rs_gpt4v_conversion.sources import known_sources
 from rs_gpt4v_conversion.tiles import tiles, windows
 
@@ -187,7 +187,7 @@ def test_slivers_are_not_in_a_tile() -> None:
 def test_categories_in_doubt_are_asked_no_number_and_no_absence() -> None:
     whole = scene(1848, 1000, ship(1000, 100, 1100, 200), Object(category="harbor", bbox=(900, 10, 1000, 90)))
     left = cut(whole)["P0001__0_0"]
-    facts = [f for a in ask(left, Neighbours()) if isinstance(a, Annotation) for f in a.facts]
+    facts = [f for a in ask_all([left]) if isinstance(a, Annotation) for f in a.facts]
     assert {f.category for f in facts if isinstance(f, Presence | Count)} == {"harbor"}
 
 

@@ -24,7 +24,7 @@ from rs_gpt4v_conversion.sample.dior import FAR, HEIGHT, NO_AREA, SPILL
 from rs_gpt4v_conversion.sample.fair1m import LARGE_SIZE
 from rs_gpt4v_conversion.sample.field import draw_field
 from rs_gpt4v_conversion.sample.layout import chance
-from rs_gpt4v_conversion.scenes import Neighbours, ask
+from rs_gpt4v_conversion.scenes import ask_all
 from rs_gpt4v_conversion.sources import Folder, known_sources
 from rs_gpt4v_conversion.sources._dior import CATEGORIES as DIOR_CATEGORIES
 from rs_gpt4v_conversion.sources._match import match, overlap
@@ -74,7 +74,7 @@ def notes(kind: str, root: Path, **options: str) -> Counter[str]:
 
 
 def asked(scene: Scene) -> list[Annotation]:
-    return [a for a in ask(scene, Neighbours()) if isinstance(a, Annotation)]
+    return [a for a in ask_all([scene]) if isinstance(a, Annotation)]
 
 
 def edit(path: Path, change: Callable[[ET.Element], object]) -> None:

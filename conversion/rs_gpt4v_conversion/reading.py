@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rs_gpt4v_conversion.adapt import adapt, row_id
+from rs_gpt4v_conversion.census import Census
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.overlaps import Leak, Shared
 from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject, Scene
-from rs_gpt4v_conversion.scenes import Neighbours, ask
+from rs_gpt4v_conversion.scenes import ask, sight
 from rs_gpt4v_conversion.sources import Folder
 from rs_gpt4v_conversion.tiles import tiles
 
@@ -96,39 +97,40 @@ def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
     tally.inputs[spec.name] = dict(sorted(folder.digests.items()))
 
 
+def _look_through(spec: SourceSpec) -> "_Before":
+    """Read a source ahead, where it marks objects or is limited.
+
+    `limit` leaves the images whose ids' hashes are the smallest, in whatever split they are.
+    """
+    census = Census()
+    before = _Before(chosen=None if spec.limit is None else _chosen(spec, spec.limit), census=census)
+    if spec.source.detects:
+        for scene in _scenes(spec, Folder(spec.root), before):
+            if isinstance(scene, Scene):
+                census.see(sight(scene))
+        census.settle()
+    return before
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Before:
     """What must be known of a whole source before its first row is made."""
 
     chosen: frozenset[str] | None  # the images that `limit` leaves, None: all
-    neighbours: Neighbours  # categories that occur together
+    census: Census  # which yes-or-no questions are asked
 
     def leaves_out(self, image_id: str) -> bool:
         return self.chosen is not None and image_id not in self.chosen
 
 
-def _look_through(spec: SourceSpec) -> _Before:
-    """Read a source once ahead, where it marks objects or is limited.
-
-    `limit` leaves the images whose ids' hashes are the smallest, in whatever split they are.
-    """
-    neighbours = Neighbours()
-    if spec.limit is None and not spec.source.detects:
-        return _Before(chosen=None, neighbours=neighbours)
-    ids = set()
-    for item in spec.source.read(Folder(spec.root), spec.options):
-        if isinstance(item, Scene):
-            neighbours.see(item)
-        if isinstance(item, Scene | Annotation):
-            ids.add(item.image.image_id)
-    if spec.limit is None:
-        return _Before(chosen=None, neighbours=neighbours)
-    ordered = sorted(ids, key=lambda i: hashlib.sha256(f"limit\0{i}".encode()).digest())
-    return _Before(chosen=frozenset(ordered[: spec.limit]), neighbours=neighbours)
+def _chosen(spec: SourceSpec, limit: int) -> frozenset[str]:
+    items = spec.source.read(Folder(spec.root), spec.options)
+    ids = {item.image.image_id for item in items if isinstance(item, Scene | Annotation)}
+    return frozenset(sorted(ids, key=lambda i: hashlib.sha256(f"limit\0{i}".encode()).digest())[:limit])
 
 
-def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Flaw | Note]:
-    """What a reader yields, with questions in the place of scenes and without the images that `limit` leaves out."""
+def _scenes(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Scene | Flaw | Note]:
+    """What a reader yields, without the images that `limit` leaves out, and in tiles where it is cut."""
     for item in spec.source.read(folder, spec.options):
         if isinstance(item, Note):
             yield item
@@ -140,9 +142,17 @@ def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annota
                 item = replace(item, image=replace(item.image, max_side=spec.max_side))
             if isinstance(item, Annotation):
                 yield item
-                continue
-            for scene in tiles(item, spec.source, spec.options):
-                yield from ask(scene, before.neighbours)
+            else:
+                yield from tiles(item, spec.source, spec.options)
+
+
+def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Flaw | Note]:
+    """The same with questions in the place of scenes."""
+    for item in _scenes(spec, folder, before):
+        if isinstance(item, Scene):
+            yield from ask(item, before.census)
+        else:
+            yield item
 
 
 def _clash(split: str, splits: set[str], spec: SourceSpec) -> str:

@@ -1,9 +1,8 @@
 """From marked objects to questions: what a detection dataset knows of an image, asked in several ways.
 
-    presence     up to three categories that are there and as many that are not, so that yes and no are balanced; the
-                 absent ones are drawn by how often they occur beside those that are there, so that they are hard
+    presence     whether a category is there, and
+    comparison   whether there are more of one than of another: yes and no balanced for every category, see census.py
     count        each category that is there
-    comparison   of two categories that are there in different numbers; the order decides between yes and no
     position     the ninth of the image, where an object is the only one of its category and lies in one ninth
     grounding    all objects of a category; single objects that a category, or a category and a ninth, names alone
 
@@ -12,12 +11,9 @@ its own category uncertain, and one of no known category (a crowd, a region nobo
 then neither numbers nor absence are asked. All choices go by hashes of ids.
 """
 
-import hashlib
-import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
+from rs_gpt4v_conversion.census import Census, Sight, hash_share
 from rs_gpt4v_conversion.geometry import cell, in_cell
 from rs_gpt4v_conversion.records import (
     Annotation,
@@ -34,12 +30,6 @@ from rs_gpt4v_conversion.records import (
 )
 from rs_gpt4v_conversion.wording import counted, position_name
 
-PRESENT = 3
-"""Categories of an image that are asked for with the answer yes, and as many with no."""
-
-COMPARED = 2
-"""Comparisons in one image."""
-
 REFERRED = 3
 """Objects of one image that are asked for as the one in a ninth."""
 
@@ -50,40 +40,41 @@ WITHIN = 0.7
 """Share of an object's box that must lie in a ninth for the object to be in that part of the image."""
 
 
-@dataclass(slots=True)
-class Neighbours:
-    """How often categories occur in the same image, over a whole source."""
-
-    images: Counter[str] = field(default_factory=Counter)  # by category
-    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)  # of different categories, both ways
-
-    def see(self, scene: Scene) -> None:
-        """Count one image."""
-        present = sorted({o.category for o in scene.objects if not o.ignore})
-        self.images.update(present)
-        self.pairs.update((a, b) for a in present for b in present if a != b)
-
-    def closeness(self, absent: str, present: Iterable[str]) -> float:
-        """How much one would expect a category beside those that are there: the mean share of their images with it.
-
-        Never 0, so that a category without company is asked for as well, only seldom.
-        """
-        shares = [self.pairs[c, absent] / self.images[c] for c in present if self.images[c]]
-        return (sum(shares) / len(shares) if shares else 0.0) + 0.01
+def sight(scene: Scene) -> Sight:
+    """What a scene tells of its categories."""
+    ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
+    blurred = bool(ignored - set(scene.searched))  # something of no known category is there that nobody judged
+    counts = ((category, len(counted(scene.objects, category))) for category in scene.searched)
+    return Sight(
+        key=f"{scene.split}/{scene.image.image_id}",
+        split=scene.split,
+        counts=tuple((category, count) for category, count in counts if count),
+        certain=frozenset() if blurred else frozenset(scene.searched) - ignored,
+    )
 
 
-def ask(scene: Scene, neighbours: Neighbours) -> Iterator[Annotation | Note]:
+def ask_all(scenes: Sequence[Scene]) -> Iterator[Annotation | Note]:
+    """Ask about all scenes of a source that is held in memory; a build goes through the source twice instead."""
+    census = Census()
+    for scene in scenes:
+        census.see(sight(scene))
+    census.settle()
+    for scene in scenes:
+        yield from ask(scene, census)
+
+
+def ask(scene: Scene, census: Census) -> Iterator[Annotation | Note]:
     """Ask about one scene.
 
     Args:
         scene: As read, or a tile of it.
-        neighbours: Of the whole source.
+        census: Of the whole source, settled.
 
     Yields:
         The questions with short answers, then those with boxes; a task without a question gives nothing, and an image
         without any a note.
     """
-    about = _About(scene, neighbours)
+    about = _About(scene, census)
     tasks: tuple[tuple[str, tuple[Fact, ...]], ...] = (("vqa", about.short()), ("grounding", about.boxed()))
     for task, facts in tasks:
         if facts:
@@ -101,46 +92,33 @@ def ask(scene: Scene, neighbours: Neighbours) -> Iterator[Annotation | Note]:
 class _About:
     """What can be asked about one scene."""
 
-    def __init__(self, scene: Scene, neighbours: Neighbours) -> None:
-        self.scene, self.neighbours = scene, neighbours
-        self.key = f"{scene.split}/{scene.image.image_id}"
-        known = set(scene.searched)
-        self.present = [c for c in scene.searched if counted(scene.objects, c)]
-        ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
-        self.blurred = bool(ignored - known)  # something of no known category is there that nobody judged
-        self.certain = [c for c in scene.searched if c not in ignored and not self.blurred]
-        self.ignored = ignored
+    def __init__(self, scene: Scene, census: Census) -> None:
+        self.scene, self.census, self.sight = scene, census, sight(scene)
+        self.present, self.certain = self.sight.present, self.sight.certain
+        self.ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
         self.crowded = 0
 
     def short(self) -> tuple[Fact, ...]:
         """Questions with a word or a number for an answer."""
-        return (*self._presence(), *self._counts(), *self._comparisons(), *self._positions())
+        return (*self._balanced(), *self._counts(), *self._positions())
 
     def boxed(self) -> tuple[Fact, ...]:
         """Questions with boxes for an answer."""
         return (*self._categories(), *self._referred())
 
-    def _presence(self) -> Iterator[Presence]:
-        absent = [c for c in self.certain if c not in self.present]
-        count = min(PRESENT, len(self.present), len(absent))
-        for category in sorted(self.present, key=lambda c: self._hash("yes", c))[:count]:
-            yield Presence(category=category, present=True)
-        # a weighted draw without replacement: u ** (1 / w), the largest first (Efraimidis and Spirakis 2006)
-        weight = {c: self.neighbours.closeness(c, self.present) for c in absent}
-        for category in sorted(absent, key=lambda c: math.log(self._hash("no", c)) / weight[c], reverse=True)[:count]:
-            yield Presence(category=category, present=False)
+    def _balanced(self) -> Iterator[Presence | Comparison]:
+        for offer in self.census.asked(self.sight):
+            kind, _, *categories = offer.question
+            if kind == "presence":
+                yield Presence(category=categories[0], present=offer.answer)
+            else:
+                a, b = categories if self._hash("order", *categories) < 0.5 else reversed(categories)
+                yield Comparison(more=a, than=b)
 
     def _counts(self) -> Iterator[Count]:
         for category in self.present:
             if category in self.certain:
                 yield Count(category=category)
-
-    def _comparisons(self) -> Iterator[Comparison]:
-        sizes = {c: len(counted(self.scene.objects, c)) for c in self.present if c in self.certain}
-        pairs = [(a, b) for a in sizes for b in sizes if sizes[a] > sizes[b]]
-        for a, b in sorted(pairs, key=lambda p: self._hash("compare", *p))[:COMPARED]:
-            yes = self._hash("order", a, b) < 0.5
-            yield Comparison(more=a if yes else b, than=b if yes else a)
 
     def _positions(self) -> Iterator[Position]:
         for category in self.present:
@@ -196,5 +174,4 @@ class _About:
 
     def _hash(self, purpose: str, *words: str) -> float:
         """A number above 0 and up to 1 that depends on the image and the words alone."""
-        text = "\0".join((purpose, self.key, *words))
-        return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") + 1) / 2**64
+        return hash_share(purpose, self.sight.key, *words)
