@@ -10,6 +10,7 @@ from rs_gpt4v_conversion.census import Census
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.overlaps import Leak, Shared
+from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject, Scene
 from rs_gpt4v_conversion.scenes import ask, sight
 from rs_gpt4v_conversion.sources import Folder
@@ -105,9 +106,12 @@ def _look_through(spec: SourceSpec) -> "_Before":
     census = Census()
     before = _Before(chosen=None if spec.limit is None else _chosen(spec, spec.limit), census=census)
     if spec.source.detects:
+        progress = Progress(f"looking through {spec.name}", 0, "images")
         for scene in _scenes(spec, Folder(spec.root), before):
             if isinstance(scene, Scene):
                 census.see(sight(scene))
+                progress.advance()
+        progress.close()
         census.settle()
     return before
 
