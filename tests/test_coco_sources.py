@@ -156,6 +156,13 @@ def test_images_listed_twice_are_rejected_and_names_of_one_stem_are_not(tmp_path
     assert not scenes(again)
 
 
+def test_an_image_without_objects_that_is_listed_twice_is_noted(tmp_path: Path) -> None:
+    bare = changed(lambda c: c.update(annotations=[]))
+    seen: dict[str, str] = {}
+    assert len(scenes(coco(tmp_path, bare, seen=seen))) == 2
+    assert notes(coco(tmp_path, bare, seen=seen)) == {"image listed twice (without objects to ask about)": 2}
+
+
 @pytest.mark.parametrize("name", ["../a.jpg", "", None, 7, "\ud800.jpg"])
 def test_an_image_without_a_proper_name_is_rejected(tmp_path: Path, name: Any) -> None:
     items = coco(tmp_path, changed(lambda c: c["images"][0].update(file_name=name)))

@@ -475,6 +475,19 @@ def test_records_of_rsvg_that_are_none_are_rejected_pairs(tmp_path: Path) -> Non
     refused("rsvg", tmp_path, "found a dict, expected a list")
 
 
+def test_an_expression_for_a_box_that_its_text_cannot_say_is_a_rejected_pair(tmp_path: Path) -> None:
+    root = tmp_path / "RSVG"
+    root.mkdir()
+    dot, box = ["a.jpg", [10.6, 10, 10.9, 40], "find a thin pole"], ["a.jpg", [10, 10, 40, 40], "find a pool"]
+    (root / "rsvg_train.json").write_text(json.dumps([dot, box]))
+    toml = tmp_path / "sources.toml"
+    toml.write_text('version = "1.0.0"\ndate = "2026-11-23"\n[[source]]\nkind = "rsvg"\nroot = "RSVG"\n')
+    _, tally = plan(load_config(toml))
+    count = tally.counts["grounding", "rsvg", "train"]
+    assert (count.read_pairs, count.qa_pairs) == (2, 1)
+    assert [(r.stage, r.reason) for r in tally.rejects] == [("verify", "box so small that its text has no area")]
+
+
 def test_the_size_of_an_image_is_its_headers_where_it_is_there(sample: Path, tmp_path: Path) -> None:
     from PIL import Image
 

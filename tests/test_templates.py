@@ -13,6 +13,7 @@ from rs_gpt4v_conversion.templates import CAPTION, GROUNDING, TEMPLATES, VQA, ch
 from rs_gpt4v_conversion.templates.boxes import (
     bbox_text,
     box_text,
+    has_area,
     obb_text,
     parse_bboxes,
     parse_obbs,
@@ -86,3 +87,27 @@ def test_the_text_of_a_rotated_box_gives_it_back_wherever_its_corners_are(w: int
 def test_an_object_without_a_box_of_the_form_asked_for_is_an_error() -> None:
     with pytest.raises(ValueError, match="a car without a box of the form obb"):
         box_text(Object(category="car", bbox=(1, 1, 2, 2)), "obb", 10, 10)
+
+
+@given(sizes, sizes, st.data())
+def test_the_text_of_a_box_has_an_area_where_the_box_that_it_gives_back_has_one(
+    w: int, h: int, data: st.DataObject
+) -> None:
+    x1 = data.draw(st.floats(0, w, exclude_max=True))
+    y1 = data.draw(st.floats(0, h, exclude_max=True))
+    box = (x1, y1, data.draw(st.floats(x1, w, exclude_min=True)), data.draw(st.floats(y1, h, exclude_min=True)))
+    text = bbox_text(box, w, h)
+    (back,) = parse_bboxes(text, w, h)
+    assert has_area(text) == (back[0] < back[2] and back[1] < back[3])
+    if box[2] - x1 > w * 0.0010001 and box[3] - y1 > h * 0.0010001:
+        assert has_area(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "area"),
+    [("no box", True), ("[0.100, 0.100, 0.101, 0.101]", True), ("[0.1, 0.1, 0.1, 0.2]", False),
+     ("[0.1, 0.1, 0.2, 0.2], [0.5, 0.5, 0.5, 0.6]", False), ("[0.1, 0.1, 0.2, 0.1, 0.2, 0.2, 0.1, 0.2]", True),
+     ("[0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.2, 0.2]", False), ("[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]", False)],
+)  # fmt: skip
+def test_a_text_without_area_is_known(text: str, area: bool) -> None:
+    assert has_area(text) == area

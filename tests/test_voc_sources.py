@@ -18,7 +18,7 @@ from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.geometry import corners, envelope
 from rs_gpt4v_conversion.reading import Tally, read_source
-from rs_gpt4v_conversion.records import Annotation, BBox, Flaw, Note, Presence, Scene
+from rs_gpt4v_conversion.records import Annotation, BBox, Count, Flaw, Note, Presence, Referring, Scene
 from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.sample.dior import FAR, HEIGHT, NO_AREA, SPILL
 from rs_gpt4v_conversion.sample.fair1m import LARGE_SIZE
@@ -210,7 +210,7 @@ def test_one_strange_category_blurs_its_image_and_only_strange_ones_are_refused(
     edit(files[0], lambda r: put(r, tag, "Zeppelin"))
     assert notes(kind, root)["object of a category that the dataset does not have, left out"] == 1
     (blurred,) = [s for s in scenes(kind, root).values() if s.uncertain == ("unknown",)]
-    assert all(a.task == "grounding" for a in asked(blurred)), "numbers and absence are uncertain"
+    assert not asked(blurred), "numbers and absence are uncertain, and with them which are all of a category"
 
     def rename(tree: ET.Element) -> None:
         for found in tree.iter("name"):
@@ -603,6 +603,16 @@ def test_hrrsd_looks_for_nothing_that_is_not_marked(drawn: Path) -> None:
     assert {len(s.searched) for s in found.values()} == {1, 2}
 
 
+def test_hrrsd_a_mark_that_cannot_be_used_leaves_other_categories_alone(tmp_path: Path) -> None:
+    hrrsd_files(tmp_path, "00001")
+    marks = upright_box("bridge", 4, 4, 4, 9), upright_box("ship", 1, 2, 30, 40)
+    voc(tmp_path / "Annotations" / "00001.xml", *marks)
+    lists(tmp_path / "ImageSets/Main", train="00001")
+    (scene,) = scenes("hrrsd", tmp_path).values()
+    assert (scene.searched, scene.uncertain) == (("ship", "bridge"), ("bridge",))
+    assert [f for a in asked(scene) for f in a.facts if isinstance(f, Count)] == [Count(category="ship")]
+
+
 def test_hrrsd_sample_marks_a_part_of_what_it_shows() -> None:
     field = draw_field(chance(5, "hrrsd", 0), 480, 400, ("storage tank", "small vehicle", "storage tank"))
     assert {o.kind for o in field.objects} > {"storage tank"}
@@ -803,7 +813,7 @@ def test_hrsc_all_classes_are_ships_unless_kinds_are_wanted(tmp_path: Path) -> N
         ("container ship", False), ("container ship", False), ("nimitz-class aircraft carrier", False),
         ("warcraft", True), ("hovercraft", False), ("ship", True),
     ]  # fmt: skip
-    assert fine.searched == FINE
+    assert fine.searched == (*FINE, "ship", "warcraft"), "as one of the objects to ignore: never asked about"
     assert set(fine.uncertain) == set(FINE), "the ship of no kind may be of any"
 
 
@@ -812,7 +822,9 @@ def test_hrsc_a_warcraft_of_no_kind_leaves_the_merchant_ships_alone(tmp_path: Pa
     (fine,) = scenes("hrsc2016", tmp_path, classes="fine").values()
     assert "perry-class frigate" in fine.uncertain
     assert "container ship" not in fine.uncertain
-    assert {a.task for a in asked(fine)} == {"grounding"}
+    facts = [f for a in asked(fine) for f in a.facts]
+    assert Count(category="container ship") in facts
+    assert Referring(expression="the container ship", item=1) in facts
 
 
 def test_hrsc_options_are_checked(tmp_path: Path) -> None:

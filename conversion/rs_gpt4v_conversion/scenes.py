@@ -8,9 +8,17 @@
 
 Nothing is invented: only categories that the source looked for in an image are asked about. An object to ignore makes
 its own category uncertain, and one of no known category (a crowd, a region nobody judged) makes all of them uncertain:
-then neither numbers nor absence are asked. All choices go by hashes of ids.
+then neither numbers nor absence are asked, nor for all objects, nor for the only one.
+
+A box is asked for only where its text is one. A category is left out of grounding, and counted in a note, where one of
+its objects has no box of the form that was chosen (so `boxes = "obb"` asks the same as "hbb" about images whose objects
+all have rotated ones), and where one is so small in so large an image that its text has no area: no model could learn a
+box from that.
+
+All choices go by hashes of ids.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rs_gpt4v_conversion.census import Census, Sight, hash_share
@@ -23,18 +31,24 @@ from rs_gpt4v_conversion.records import (
     Fact,
     Grounding,
     Note,
+    Object,
     Position,
     Presence,
     Referring,
     Scene,
 )
-from rs_gpt4v_conversion.wording import counted, position_name
+from rs_gpt4v_conversion.templates.boxes import box_text, has_area
+from rs_gpt4v_conversion.wording import counted, position_name, size_or_extent
 
 REFERRED = 3
 """Objects of one image that are asked for as the one in a ninth."""
 
 MOST_BOXES = 50
 """Boxes in one answer: more do not fit into LLaVA's 2,048 tokens."""
+
+CROWDED = f"category with more than {MOST_BOXES} boxes in an image: counted, not grounded"
+NO_BOX = "category with an object that has no box of the form asked for, in an image: counted, not grounded"
+TOO_SMALL = "category with a box so small that its text has no area, in an image: counted, not grounded"
 
 WITHIN = 0.7
 """Share of an object's box that must lie in a ninth for the object to be in that part of the image."""
@@ -84,9 +98,7 @@ def ask(scene: Scene, census: Census) -> Iterator[Annotation | Note]:
             )  # fmt: skip
     if not any(facts for _, facts in tasks):
         yield Note(reason="image without anything to ask about")
-    if about.crowded:
-        yield Note(reason=f"category with more than {MOST_BOXES} boxes in an image: counted, not grounded",
-                   count=about.crowded)  # fmt: skip
+    yield from (Note(reason=reason, count=count) for reason, count in about.ungrounded.items())
 
 
 class _About:
@@ -95,8 +107,8 @@ class _About:
     def __init__(self, scene: Scene, census: Census) -> None:
         self.scene, self.census, self.sight = scene, census, sight(scene)
         self.present, self.certain = self.sight.present, self.sight.certain
-        self.ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
-        self.crowded = 0
+        self.ungrounded: Counter[str] = Counter()  # categories by why none of them is asked for by boxes
+        self._boxed = {c: items for c in self.present if (items := self._groundable(c))}
 
     def short(self) -> tuple[Fact, ...]:
         """Questions with a word or a number for an answer."""
@@ -112,7 +124,8 @@ class _About:
             if kind == "presence":
                 yield Presence(category=categories[0], present=offer.answer)
             else:
-                a, b = categories if self._hash("order", *categories) < 0.5 else reversed(categories)
+                # one order for all images, so that a question as it is worded is as often right as wrong
+                a, b = categories if hash_share("order", *categories) < 0.5 else reversed(categories)
                 yield Comparison(more=a, than=b)
 
     def _counts(self) -> Iterator[Count]:
@@ -128,13 +141,10 @@ class _About:
                 yield Position(item=items[0])
 
     def _categories(self) -> Iterator[Grounding | Referring]:
-        for category in self.present:
-            items = counted(self.scene.objects, category)
-            if category in self.ignored or not all(self._has_box(i) for i in items):
-                continue
+        for category, items in self._boxed.items():
             if len(items) > MOST_BOXES:
-                self.crowded += 1
-            elif len(items) == 1 and category in self.certain:
+                self.ungrounded[CROWDED] += 1
+            elif len(items) == 1:
                 yield Referring(expression=f"the {category}", item=items[0])
             else:
                 yield Grounding(category=category)
@@ -142,9 +152,8 @@ class _About:
     def _referred(self) -> list[Referring]:
         """Objects of a category with several, each alone in its ninth."""
         found: list[Referring] = []
-        for category in self.present:
-            items = counted(self.scene.objects, category)
-            if len(items) > 1 and category in self.certain:
+        for category, items in self._boxed.items():
+            if len(items) > 1:
                 found.extend(self._alone(category, items))
         return sorted(found, key=lambda r: self._hash("referred", r.expression))[:REFERRED]
 
@@ -156,7 +165,7 @@ class _About:
         for i, box in boxes.items():
             row, column = cell(box, *size)
             others = (in_cell(other, row, column, *size) for j, other in boxes.items() if j != i)
-            if self._in_one_cell(box) and self._has_box(i) and not any(others):
+            if self._in_one_cell(box) and not any(others):
                 where = position_name(box, *size)
                 yield Referring(expression=f"the {category} in the {where} part of the image", item=i)
 
@@ -168,9 +177,20 @@ class _About:
         width, height = self.scene.image.width, self.scene.image.height
         return None if width is None or height is None else (width, height)
 
-    def _has_box(self, item: int) -> bool:
-        found = self.scene.objects[item]
-        return (found.obb if self.scene.boxes == "obb" else found.bbox) is not None
+    def _groundable(self, category: str) -> list[int]:
+        """The objects of a category if all that are there are known, and each has a box that its text can say."""
+        items = counted(self.scene.objects, category)
+        if category not in self.certain:
+            return []
+        flaws = {flaw for i in items if (flaw := self._box_flaw(self.scene.objects[i]))}
+        self.ungrounded.update(sorted(flaws)[:1])
+        return [] if flaws else items
+
+    def _box_flaw(self, item: Object) -> str:
+        form = self.scene.boxes
+        if (item.obb if form == "obb" else item.bbox) is None:
+            return NO_BOX
+        return "" if has_area(box_text(item, form, *size_or_extent(self.scene))) else TOO_SMALL
 
     def _hash(self, purpose: str, *words: str) -> float:
         """A number above 0 and up to 1 that depends on the image and the words alone."""

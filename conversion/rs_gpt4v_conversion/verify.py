@@ -3,6 +3,8 @@
 import re
 
 from rs_gpt4v_conversion.records import Pair
+from rs_gpt4v_conversion.templates import TEMPLATES
+from rs_gpt4v_conversion.templates.boxes import has_area
 
 _TAG = re.compile(r"<image>|</?s>|<unk>", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -27,7 +29,14 @@ def pair_flaw(pair: Pair) -> str:
         return "text is not Unicode"
     if "\0" in text:
         return "text holds a zero byte"
+    if pair.template in TEMPLATES and not has_area(_boxes(pair)):
+        return "box so small that its text has no area"
     return ""
+
+
+def _boxes(pair: Pair) -> str:
+    """Where our templates write boxes: what others wrote is theirs."""
+    return {"grounding": pair.answer, "region": pair.question}.get(pair.category, "")
 
 
 def _asks(pair: Pair) -> bool:

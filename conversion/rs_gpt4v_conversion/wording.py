@@ -20,6 +20,7 @@ from rs_gpt4v_conversion.records import (
     Question,
     Referring,
     Region,
+    Scene,
     Turn,
 )
 from rs_gpt4v_conversion.templates import (
@@ -49,16 +50,8 @@ class Image:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels.
-
-        Where neither the annotation nor the image is at hand to say so, the extent of the objects stands in: the pairs
-        of such a row can be counted, and it never gets into a release, because its image is missing.
-        """
-        width, height = self.annotation.image.width, self.annotation.image.height
-        if width is not None and height is not None:
-            return width, height
-        boxes = [o.bbox for o in self.annotation.objects if o.bbox is not None]
-        return int(max((b[2] for b in boxes), default=0)) + 1, int(max((b[3] for b in boxes), default=0)) + 1
+        """Width and height in pixels, see `size_or_extent`."""
+        return size_or_extent(self.annotation)
 
     def pick(self, templates: tuple[Template, ...], fact: object) -> Template:
         """A wording by the hash of the row and the fact."""
@@ -72,6 +65,19 @@ class Image:
     def form(self) -> str:
         """How a question names the form of boxes."""
         return FORMS[self.annotation.boxes]
+
+
+def size_or_extent(about: Annotation | Scene) -> tuple[int, int]:
+    """Width and height of an image in pixels.
+
+    Where neither the annotation nor the image is at hand to say so, the extent of the objects stands in: the pairs of
+    such a row can be counted, and it never gets into a release, because its image is missing.
+    """
+    width, height = about.image.width, about.image.height
+    if width is not None and height is not None:
+        return width, height
+    boxes = [o.bbox for o in about.objects if o.bbox is not None]
+    return int(max((b[2] for b in boxes), default=0)) + 1, int(max((b[3] for b in boxes), default=0)) + 1
 
 
 def word(fact: Fact, annotation: Annotation, record: str) -> Pair:

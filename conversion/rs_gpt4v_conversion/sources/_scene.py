@@ -67,9 +67,12 @@ class Marks:
             uncertain=tuple(sorted(self._uncertain)), boxes=boxes,
         )  # fmt: skip
 
-    def flaws(self, split: str, image_id: str, reason: str, detail: str) -> Iterator[Flaw]:
-        """A rejected pair for each category of an image that cannot be used as a whole."""
-        for category in sorted({o.category for o in self.objects if not o.ignore}):
+    def flaws(self, split: str, image_id: str, reason: str, detail: str) -> Iterator[Flaw | Note]:
+        """A rejected pair for each category of an image that cannot be used as a whole; a note where there is none."""
+        categories = sorted({o.category for o in self.objects if not o.ignore})
+        if not categories:
+            yield Note(reason=f"{reason} (without objects to ask about)")
+        for category in categories:
             yield Flaw(
                 task="grounding", split=split, image_id=image_id, record=f"{image_id} {category}",
                 reason=reason, detail=detail,

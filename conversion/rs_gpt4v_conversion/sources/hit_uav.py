@@ -11,7 +11,8 @@
 Official counts: 2,029 / 290 / 579 images and 17,628 / 2,460 / 4,811 boxes. Boxes are centre, sides and a clockwise turn
 in radians, 0 to pi. The keys are this set's own (`filename`; the upright boxes' file says `annotation`). Category 0 is
 a real class. DontCare marks regions that are not to be judged: they are kept as objects to ignore and never asked
-about, and where there is one nothing is counted. Images without any box (21 / 3 / 8) give no row. `bbox` is the part of
+about, and where there is one nothing is counted, and nothing asked for by boxes. Of images without any box (21 / 3 / 8)
+some are asked for what is not there. `bbox` is the part of
 the rotated box's envelope that lies in the image; a box without area, or outside the image, is left out and noted.
 
 CC-BY-4.0: images may be passed on with credit.

@@ -75,8 +75,7 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Note]:
             width=size[0], height=size[1], origin=f"hrrsd/{name}",
         )  # fmt: skip
         yield from (*unsized, *name_note(root, name), *marks.notes)
-        marked = {o.category for o in marks.objects}
-        yield marks.scene(split, ref, tuple(c for c in words.searched if c in marked), "hbb")
+        yield marks.scene(split, ref, marks.met(words.searched), "hbb")
     words.check()
 
 

@@ -27,7 +27,7 @@ name in words. An object that is marked as nothing finer than ship, aircraft car
 one of two kinds whose names are no words (19, `OXo|--)`, and 28, `lute`), is then kept as one to ignore, and the kinds
 that it may be of are uncertain in its image. Two pairs of kinds differ by a drawing of the deck only, `Car
 carrier([]==[])` and `Car carrier(======|`, the container ships likewise: they are one kind each. `difficult` is kept.
-Images without ships give no row. Img_Resolution is metres per pixel.
+Of images without ships some are asked whether there is one. Img_Resolution is metres per pixel.
 
 Academic use; the images are not passed on.
 """
@@ -128,7 +128,7 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Note]:
             width=size[0], height=size[1], gsd=gsd if gsd is not None and gsd > 0 else None, origin=f"hrsc2016/{name}",
         )  # fmt: skip
         yield from (*unsized, *name_note(root, name, "Img_FileName"), *marks.notes)
-        yield marks.scene(split, ref, FINE if fine else ("ship",), box_form(options))
+        yield marks.scene(split, ref, _searched(marks) if fine else ("ship",), box_form(options))
 
 
 def _lists(folder: Folder, files: dict[str, Path]) -> Lists:
@@ -170,6 +170,11 @@ def _add_general(marks: Marks, code: str, placed: Placed, *, difficult: bool) ->
         marks.notes.extend(placed.notes)
     else:
         marks.add(name, placed, difficult=difficult, ignore=True)
+
+
+def _searched(marks: Marks) -> tuple[str, ...]:
+    """All kinds, and what is here of no known kind: it is doubtful itself, but not what is none of its kinds."""
+    return (*FINE, *sorted({o.category for o in marks.objects if o.ignore}))
 
 
 def _placed(item: Element, size: Size) -> Placed:

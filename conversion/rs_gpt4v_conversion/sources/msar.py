@@ -8,9 +8,9 @@
         <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object></annotation>
 
 28,449 images and 60,396 boxes. There is no official split: every image is in train, so nobody can take a part of it
-for a test set that others know. Oil tanks are spelt oil tank, oiltank, oil_tank or tank. Images without objects give
-no row, and an image without an annotation file is no image without objects: it is counted in a note. SARDet-100K holds
-these images again, partly cut.
+for a test set that others know. Oil tanks are spelt oil tank, oiltank, oil_tank or tank. Of images without objects
+some are asked for what is not there, but an image without an annotation file is none of them: it is counted in a note.
+SARDet-100K holds these images again, partly cut.
 
 The terms are not stated; the images are not passed on.
 """

@@ -67,6 +67,24 @@ def _text(values: Sequence[float], width: int, height: int, decimals: int) -> st
     return "[" + ", ".join(f"{round(share, decimals) + 0.0:.{decimals}f}" for share in shares) + "]"
 
 
+def has_area(text: str) -> bool:
+    """Whether every box of a text has an area, upright or rotated, as far as its decimals tell.
+
+    A thing of a few pixels in an image of many thousands has none: its text says where it is, but means no box.
+    """
+    groups = [_numbers(group, count, 1, 1) for group in _GROUP.findall(text) for count in (4, 8)]
+    return all(map(_has_area, filter(None, groups)))
+
+
+def _has_area(shares: Sequence[float]) -> bool:
+    scale: int = 10**DECIMALS
+    units = [round(share * scale) for share in shares]  # whole numbers: no area is exactly 0
+    xs, ys = units[0::2], units[1::2]
+    if len(units) == 4:
+        return xs[0] < xs[1] and ys[0] < ys[1]
+    return sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) > 0  # and still clockwise
+
+
 def parse_bboxes(text: str, width: int, height: int) -> list[BBox]:
     """Read all upright boxes in a text, in its order: the inverse of `bbox_text` to half a unit of the last digit.
 

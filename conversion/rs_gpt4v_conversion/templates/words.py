@@ -1,7 +1,7 @@
 """Category names in sentences: their plurals and articles."""
 
 _PLURALS = {
-    "person": "people", "aircraft": "aircraft",
+    "person": "people", "aircraft": "aircraft", "hovercraft": "hovercraft", "warcraft": "warcraft",
 }  # fmt: skip
 """What the rule below does not give, by the last words of a name."""
 
