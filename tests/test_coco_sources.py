@@ -121,6 +121,7 @@ def test_a_polygon_of_four_points_is_a_rotated_box(tmp_path: Path, segmentation:
         ([200, 20, 5, 5], "box without area, or outside its image, left out"),
         ([1e400, 0, 5, 5], "box that is not of finite numbers, left out"),
         ([10**400, 0, 5, 5], "box that is not of finite numbers, left out"),
+        ([0, 0, 1e38, 5], "box with a number beyond any image, left out"),
         ([float("nan"), 0, 5, 5], "box that is not of finite numbers, left out"),
     ],
 )

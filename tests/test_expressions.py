@@ -478,7 +478,7 @@ def test_records_of_rsvg_that_are_none_are_rejected_pairs(tmp_path: Path) -> Non
 def test_an_expression_for_a_box_that_its_text_cannot_say_is_a_rejected_pair(tmp_path: Path) -> None:
     root = tmp_path / "RSVG"
     root.mkdir()
-    dot, box = ["a.jpg", [10.6, 10, 10.9, 40], "find a thin pole"], ["a.jpg", [10, 10, 40, 40], "find a pool"]
+    dot, box = ["a.jpg", [10.0, 10, 10.3, 40], "find a thin pole"], ["a.jpg", [10, 10, 40, 40], "find a pool"]
     (root / "rsvg_train.json").write_text(json.dumps([dot, box]))
     toml = tmp_path / "sources.toml"
     toml.write_text('version = "1.0.0"\ndate = "2026-11-23"\n[[source]]\nkind = "rsvg"\nroot = "RSVG"\n')

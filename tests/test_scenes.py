@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rs_gpt4v_conversion.census import Census
 from rs_gpt4v_conversion.geometry import cell, clockwise, corners, envelope, in_cell
 from rs_gpt4v_conversion.records import Annotation, Comparison, ImageRef, Note, Object, Pair, Presence, Scene
-from rs_gpt4v_conversion.scenes import MOST_BOXES, ask, ask_all, sight
+from rs_gpt4v_conversion.scenes import MOST_BOXES, MOST_ROTATED, ask, ask_all, sight
 from rs_gpt4v_conversion.templates.boxes import parse_bboxes, parse_obbs
 from rs_gpt4v_conversion.templates.words import plural, with_article
 from rs_gpt4v_conversion.wording import word
@@ -208,6 +208,14 @@ def test_a_crowded_category_is_counted_and_not_grounded() -> None:
     assert answers(pairs["count"]) == [str(MOST_BOXES + 1)]
     assert all(len(p.objects) == 1 for p in pairs.get("grounding", ()))
     assert [n.count for n in notes if "more than 50 boxes" in n.reason] == [1]
+
+
+def test_an_answer_of_rotated_boxes_that_is_too_long_is_noted_and_the_questions_stay_the_same() -> None:
+    many = [thing("ship", 4.0 * n, 10, 3) for n in range(MOST_ROTATED + 1)]
+    (rotated, said), (upright, nothing) = (asked(scene(*many, boxes=form)) for form in ("obb", "hbb"))
+    assert [p.objects for p in rotated["grounding"]] == [p.objects for p in upright["grounding"]]
+    assert [n.count for n in said if "longer than 2,048 tokens" in n.reason] == [1]
+    assert nothing == []
 
 
 def test_an_image_without_objects_is_noted() -> None:

@@ -72,6 +72,15 @@ def test_vhr10_brackets_and_blanks_do_not_matter(tmp_path: Path, line: str) -> N
     assert scene.uncertain == ()
 
 
+def test_dota_a_rotated_box_of_numbers_beyond_any_image_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "train/labelTxt").mkdir(parents=True)
+    far = "-1e39 10 1e39 10 1e39 12 -1e39 12"
+    (tmp_path / "train/labelTxt/P0001.txt").write_text(f"{HEAD}{far} ship 0\n{BOX} plane 0\n")
+    items = read("dota", tmp_path)
+    assert notes(items)["box with a number beyond any image, left out"] == 1
+    assert [(o.category, s.uncertain) for s in scenes(items) for o in s.objects] == [("plane", ("ship",))]
+
+
 @given(st.lists(st.tuples(*[st.integers(1, 400)] * 2, *[st.integers(401, 900)] * 2, st.integers(1, 10)), min_size=1))
 @settings(max_examples=30)
 def test_vhr10_boxes_come_back(tmp_path_factory: pytest.TempPathFactory, boxes: list[tuple[int, ...]]) -> None:

@@ -44,10 +44,15 @@ REFERRED = 3
 """Objects of one image that are asked for as the one in a ninth."""
 
 MOST_BOXES = 50
-"""Boxes in one answer: more do not fit into LLaVA's 2,048 tokens."""
+"""Boxes in one answer: more do not fit into LLaVA's 2,048 tokens, of which an image takes 576 and a box 28."""
+
+MOST_ROTATED = 24
+"""Rotated boxes that fit, at 56 tokens each. The questions are to be the same in both forms, so more are asked for, and
+noted: a loader cuts such an answer, which goes from top to bottom, where its tokens end."""
 
 CROWDED = f"category with more than {MOST_BOXES} boxes in an image: counted, not grounded"
 NO_BOX = "category with an object that has no box of the form asked for, in an image: counted, not grounded"
+LONG = f"category with more than {MOST_ROTATED} rotated boxes in an image: an answer longer than 2,048 tokens"
 TOO_SMALL = "category with a box so small that its text has no area, in an image: counted, not grounded"
 
 WITHIN = 0.7
@@ -98,7 +103,7 @@ def ask(scene: Scene, census: Census) -> Iterator[Annotation | Note]:
             )  # fmt: skip
     if not any(facts for _, facts in tasks):
         yield Note(reason="image without anything to ask about")
-    yield from (Note(reason=reason, count=count) for reason, count in about.ungrounded.items())
+    yield from (Note(reason=reason, count=count) for reason, count in about.notes.items())
 
 
 class _About:
@@ -107,7 +112,7 @@ class _About:
     def __init__(self, scene: Scene, census: Census) -> None:
         self.scene, self.census, self.sight = scene, census, sight(scene)
         self.present, self.certain = self.sight.present, self.sight.certain
-        self.ungrounded: Counter[str] = Counter()  # categories by why none of them is asked for by boxes
+        self.notes: Counter[str] = Counter()  # categories by what is odd about asking for them by boxes
         self._boxed = {c: items for c in self.present if (items := self._groundable(c))}
 
     def short(self) -> tuple[Fact, ...]:
@@ -143,8 +148,11 @@ class _About:
     def _categories(self) -> Iterator[Grounding | Referring]:
         for category, items in self._boxed.items():
             if len(items) > MOST_BOXES:
-                self.ungrounded[CROWDED] += 1
-            elif len(items) == 1:
+                self.notes[CROWDED] += 1
+                continue
+            if self.scene.boxes == "obb" and len(items) > MOST_ROTATED:
+                self.notes[LONG] += 1
+            if len(items) == 1:
                 yield Referring(expression=f"the {category}", item=items[0])
             else:
                 yield Grounding(category=category)
@@ -183,7 +191,7 @@ class _About:
         if category not in self.certain:
             return []
         flaws = {flaw for i in items if (flaw := self._box_flaw(self.scene.objects[i]))}
-        self.ungrounded.update(sorted(flaws)[:1])
+        self.notes.update(sorted(flaws)[:1])
         return [] if flaws else items
 
     def _box_flaw(self, item: Object) -> str:

@@ -8,6 +8,10 @@ from rs_gpt4v_conversion.geometry import SLACK, area, centre_inside, clip, clock
 from rs_gpt4v_conversion.records import BBox, Note, Obb
 
 
+FARTHEST = 1e7
+"""Pixels: no corner of a box is farther from its image's. A release's numbers of 32 bits cannot hold the largest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """What became of a box: the boxes of an object, or none, and what was done."""
@@ -28,8 +32,8 @@ def upright(values: Sequence[float], width: int | None, height: int | None) -> P
         width: Of the image, None where not known: then only the left and the top end it.
         height: Likewise.
     """
-    if not all(math.isfinite(v) for v in values):
-        return left_out("box that is not of finite numbers, left out")
+    if flaw := _number_flaw(values):
+        return left_out(flaw)
     notes = []
     x1, y1, x2, y2 = values
     if x2 < x1 or y2 < y1:
@@ -55,8 +59,8 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
         width: Of the image, None where not known.
         height: Likewise.
     """
-    if not all(math.isfinite(v) for v in values):
-        return left_out("box that is not of finite numbers, left out")
+    if flaw := _number_flaw(values):
+        return left_out(flaw)
     a, b, c, d, e, f, g, h = map(float, values)
     obb = clockwise((a, b, c, d, e, f, g, h))
     bbox, _ = _inside(envelope(obb), width, height)
@@ -68,6 +72,12 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
         )
     notes = () if obb[2:4] == (c, d) else (Note(reason="corners that ran anticlockwise, put in clockwise order"),)
     return Placed(bbox, obb, notes)
+
+
+def _number_flaw(values: Sequence[float]) -> str:
+    if not all(math.isfinite(v) for v in values):
+        return "box that is not of finite numbers, left out"
+    return "" if max(map(abs, values)) <= FARTHEST else "box with a number beyond any image, left out"
 
 
 def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | None, bool]:
