@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from rs_gpt4v_conversion.geometry import SLACK, area, centre_inside, clip, clockwise, envelope
 from rs_gpt4v_conversion.records import BBox, Note, Obb
 
-
 FARTHEST = 1e7
 """Pixels: no corner of a box is farther from its image's. A release's numbers of 32 bits cannot hold the largest."""
 
