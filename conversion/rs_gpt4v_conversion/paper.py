@@ -9,7 +9,7 @@ from rs_gpt4v_conversion.naming import SPLITS
 from rs_gpt4v_conversion.overlaps import sentence
 from rs_gpt4v_conversion.reading import Count, Tally
 from rs_gpt4v_conversion.sources import PaperFigure, known_sources
-from rs_gpt4v_conversion.tables import table
+from rs_gpt4v_conversion.tables import counted, table
 
 TOTALS = {"train": PaperFigure(images=91937, qa_pairs=991206), "test": PaperFigure(images=15999, qa_pairs=258419)}
 """The paper's sums over its lines, by split."""
@@ -92,7 +92,7 @@ def _difference(
         causes = [f"{reason} ({n:,})" for reason, n in reasons.most_common()]
         if count.missing_pairs:
             causes.append(f"image not at hand ({count.missing_pairs:,})")
-        fewer = f"{images:,} images and {pairs:,} pairs" if images else f"{pairs:,} pairs"
+        fewer = f"{counted(images, 'image')} and {counted(pairs, 'pair')}" if images else counted(pairs, "pair")
         text += f"; kept {fewer} fewer: {', '.join(causes)}"
     return text
 
@@ -102,7 +102,7 @@ def _why(count: Count, spec: SourceSpec, split: str, figure: PaperFigure) -> str
         return f"SOURCES.toml limits the source to {spec.limit:,} images"
     official, _ = spec.source.splits.get(split, (None, 0))
     if count.read_images < figure.images:
-        holds = f"; the official ones have {official:,} images" if official else ""
+        holds = f"; the official ones have {official:,} images" if official == figure.images else ""
         return f"the annotation files at hand are not complete{holds}"
     return figure.note or "the annotation files at hand are another version than the paper's"
 
