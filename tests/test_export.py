@@ -21,13 +21,15 @@ from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.export import llava
-from rs_gpt4v_conversion.export._files import OF_A_TASK, PAPER, TASKS, Origin, targets
+from rs_gpt4v_conversion.export._files import Origin, targets
 from rs_gpt4v_conversion.export._images import ImageFiles, image_path, in_format
 from rs_gpt4v_conversion.export.llava import STATE, export_llava
 from rs_gpt4v_conversion.images import load_image
 from rs_gpt4v_conversion.manifest import NAME
+from rs_gpt4v_conversion.paper import absent, paper_lines
 from rs_gpt4v_conversion.reading import Tally, read_source
 from rs_gpt4v_conversion.release import ShardEntry
+from rs_gpt4v_conversion.released import OF_A_TASK, PAPER, TASKS
 from rs_gpt4v_conversion.sidecar import lines_file, rows_file
 from tiny_release import picture, row, sha, thing
 
@@ -241,7 +243,13 @@ def test_the_papers_own_file_comes_back_to_the_byte(name: str, tmp_path: Path) -
         f'version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "llava"\nroot = "paper"\nname = "p"\n'
         f'annotations = "{name}.jsonl"\ntask = "{task}"\nsplit = "{"phili" if "phili" in name else "test"}"\n'
     )
-    build(load_config(tmp_path / "sources.toml"), tmp_path / "made", workers=1)
+    config = load_config(tmp_path / "sources.toml")
+    (line,) = build(config, tmp_path / "made", workers=1).lines
+    figures = {"UCM-Captions": (210, 210), "RSVQA_LR": (100, 10004), "RSVQA_HR_phili": (None, None),
+               "DIOR-RSVG": (7936, 18677), "Detailed_Description": (613, 613),
+               "Conversation_Complex_Reasoning": (613, 3987)}  # fmt: skip
+    assert (line.paper_images, line.paper_qa_pairs) == figures[name]
+    assert len(absent(config.sources, [line])) == len(paper_lines()) - (line.paper_images is not None)
     export_llava(tmp_path / "made", tmp_path / "out")
     assert texts(tmp_path / "out") == {"train.json", f"test/{name}.jsonl"}
     assert (tmp_path / "out/test" / f"{name}.jsonl").read_text() == content

@@ -2,31 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from rs_gpt4v_conversion.release import ShardEntry
+from rs_gpt4v_conversion.released import OF_A_TASK, PAPER, own_file
 from rs_gpt4v_conversion.sidecar import QUESTIONS
-
-PAPER = {
-    ("rsicd", "captioning", "test"): "RSICD",
-    ("nwpu_captions", "captioning", "test"): "NWPU-Captions",
-    ("ucm_captions", "captioning", "test"): "UCM-Captions",
-    ("sydney_captions", "captioning", "test"): "Sydney-Captions",
-    ("rsvqa_lr", "vqa", "test"): "RSVQA_LR",
-    ("rsvqa_hr", "vqa", "test"): "RSVQA_HR",
-    ("rsvqa_hr", "vqa", "phili"): "RSVQA_HR_phili",
-    ("dior_rsvg", "grounding", "test"): "DIOR-RSVG",
-}
-"""The paper's files by kind of source, task and split."""
-
-OF_A_TASK = {
-    "detailed_description": "Detailed_Description",
-    "conversation": "Conversation_Complex_Reasoning",
-}
-"""The paper's files that are named after a task: they hold what a model wrote about the images of any source."""
-
-TASKS = {name: task for (_, task, _), name in PAPER.items()} | {name: task for task, name in OF_A_TASK.items()}
-"""Of which task each of the paper's files is."""
 
 IMPORT = "llava"
 """The kind of source that reads such files back."""
@@ -105,8 +84,7 @@ def _paper_file(task: str, split: str, origin: Origin) -> str:
     if origin.kind != IMPORT:
         # validation has no file in the paper and takes the name of the test part
         return PAPER.get((origin.kind, task, "test" if split == "validation" else split), "")
-    stems = (PurePosixPath(file.removesuffix(QUESTIONS)).stem for file in origin.files)
-    return next((stem for stem in stems if TASKS.get(stem) == task), "")
+    return own_file(origin.files, task)
 
 
 def _path(shard: ShardEntry, origin: Origin, owners: Mapping[tuple[str, str], str]) -> str:
