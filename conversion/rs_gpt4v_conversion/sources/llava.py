@@ -19,7 +19,7 @@ release had them from. A tile comes back as an image of its own, since its paren
 Other forms, told by the keys of the first record:
 - questions in lines {question_id, image, text, answer, category}, as the paper's test files: each a dialogue of its
   own, because such a file does not say which belong together; a list of answers is one pair each. A file that keeps its
-  name in the paper (`RSVQA_LR.jsonl`, with `task = "vqa"` and `split = "test"`) is shown beside the paper's figures, and
+  name in the paper (`RSVQA_LR.jsonl`, with `task = "vqa"` and `split = "test"`) is shown beside the paper's figures and
   exported under that name again.
 - VRSBench's test files {image_id, question, ground_truth, type, obj_cls, obj_corner}.
 - EarthDial's result files {question, answer, annotation or gt_bbox or caption0 ...}: `answer` is what a model said and
