@@ -62,8 +62,10 @@ from rs_gpt4v_builder import LlavaCollator
 from rs_gpt4v_builder.tokenizer import byte_tokenizer
 collate = LlavaCollator(byte_tokenizer())   # training: load_tokenizer("path/to/tokenizer.model")
 rows = load_dataset("rs-gpt4v", "grounding", split="train")
-for batch in DataLoader(rows, batch_size=4, collate_fn=collate):
-    print({name: (tuple(t.shape), str(t.dtype)) for name, t in batch.items()})
+batches = list(DataLoader(rows, batch_size=4, collate_fn=collate))
+print(len(rows), "rows,", len(batches), "batches; the first:")
+for name, tensor in batches[0].items():
+    print(f"{name:15} {tuple(tensor.shape)} {tensor.dtype}")
 """,
         names,
     )

@@ -21,12 +21,16 @@ from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.export import llava
-from rs_gpt4v_conversion.export._files import OF_A_TASK, PAPER
+from rs_gpt4v_conversion.export._files import Origin, targets
 from rs_gpt4v_conversion.export._images import ImageFiles, image_path, in_format
 from rs_gpt4v_conversion.export.llava import STATE, export_llava
 from rs_gpt4v_conversion.images import load_image
 from rs_gpt4v_conversion.manifest import NAME
+from rs_gpt4v_conversion.paper import absent, paper_lines
 from rs_gpt4v_conversion.reading import Tally, read_source
+from rs_gpt4v_conversion.release import ShardEntry
+from rs_gpt4v_conversion.released import OF_A_TASK, PAPER, TASKS
+from rs_gpt4v_conversion.sidecar import lines_file, rows_file
 from tiny_release import picture, row, sha, thing
 
 Row = dict[str, Any]
@@ -62,7 +66,8 @@ def lines(path: Path) -> list[Row]:
 
 
 def texts(out: Path) -> set[str]:
-    found = (p.relative_to(out).as_posix() for p in out.rglob("*.json*"))
+    """All that are no sidecars; whatever else an export has must be a sidecar, also what the paper has no files for."""
+    found = {p.relative_to(out).as_posix() for p in out.rglob("*.json*")}
     return {name for name in found if not name.endswith(".sidecar.jsonl")}
 
 
@@ -133,9 +138,15 @@ def test_the_papers_ten_files_and_those_of_others(make: Callable[..., Path], tmp
     made = export_llava(make(rows), tmp_path / "out")
     paper = ("RSICD", "NWPU-Captions", "UCM-Captions", "Sydney-Captions", "RSVQA_LR", "RSVQA_HR", "RSVQA_HR_phili",
              "DIOR-RSVG", "Detailed_Description", "Conversation_Complex_Reasoning")  # fmt: skip
-    others = {"test/dior_rsvg.jsonl", "test/hit_uav.jsonl", "validation/hit_uav.jsonl", "validation/RSICD.jsonl",
-              "test/rsicd_vqa.jsonl", "test/hit_uav_phili.jsonl", "train.json"}  # fmt: skip
-    assert texts(tmp_path / "out") == {f"test/{name}.jsonl" for name in paper} | others == set(made.files)
+    others = {"test/dior_rsvg.jsonl", "test/hit_uav.jsonl", "test/rsicd_vqa.jsonl", "test/hit_uav_phili.jsonl",
+              "train.json"}  # fmt: skip
+    validation = {f"validation/{name}.questions.sidecar.jsonl" for name in ("hit_uav", "RSICD")}
+    assert texts(tmp_path / "out") == {f"test/{name}.jsonl" for name in paper} | others
+    assert set(made.files) == texts(tmp_path / "out") | validation
+    for name in validation:
+        assert [line["question_id"] for line in lines(tmp_path / "out" / name)] == [0]
+        assert lines(lines_file(tmp_path / "out" / name))[0]["question_id"] == 0
+        assert lines(rows_file(tmp_path / "out" / name))[0]["id"].split("/")[1] == "validation"
     assert [line["category"] for line in lines(tmp_path / "out/test/hit_uav.jsonl")] == ["grounding", "presence"]
     assert [line["question_id"] for line in lines(tmp_path / "out/test/hit_uav.jsonl")] == [0, 1]
 
@@ -146,9 +157,105 @@ def test_the_manifest_says_of_which_kind_a_source_is(make: Callable[..., Path], 
     rows += [row("conversation", "talk", "test", 9, picture(9), [("conv", "What?", "A hut .")])]
     export_llava(make(rows, mine="rsicd", rsicd="rsicd", yours="ucm_captions", talk="llava"), tmp_path / "out")
     assert texts(tmp_path / "out") == {
-        "train.json", "test/RSICD.jsonl", "test/mine.jsonl", "test/UCM-Captions.jsonl", "test/talk.jsonl",
+        "train.json", "test/RSICD.jsonl", "test/mine.jsonl", "test/UCM-Captions.jsonl",
+        "test/Conversation_Complex_Reasoning.jsonl",
     }  # fmt: skip
     assert lines(tmp_path / "out/test/RSICD.jsonl")[0]["image"] == "rsicd/1.jpg"
+
+
+IMPORTED = Origin(kind="llava", files=("elsewhere/talk.jsonl",))
+
+
+def part(source: str, task: str, split: str) -> ShardEntry:
+    path = f"data/{task}/{source}/{split}-00000-of-00001.parquet"
+    return ShardEntry(path=path, rows=1, qa_pairs=1, bytes=1, sha256="")
+
+
+def places(parts: list[tuple[str, str, str]], **origins: Origin) -> dict[str, list[str]]:
+    """Sources by the file of the export that they go into, without train.json."""
+    return {t.path: [s.source for s in t.shards] for t in targets([part(*p) for p in parts], origins)[1:]}
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_an_import_of_the_papers_own_file_has_its_name(name: str) -> None:
+    own = Origin(kind="llava", files=("names.txt", f"test/{name}.jsonl"))
+    split = "phili" if name.endswith("phili") else "test"
+    assert places([("own", TASKS[name], split)], own=own) == {f"test/{name}.jsonl": ["own"]}
+    assert places([("own", TASKS[name], "test")], own=own) == {f"test/{name}.jsonl": ["own"]}
+    other = next(task for task in rs_gpt4v.TASKS if task not in (TASKS[name], *OF_A_TASK))
+    assert places([("own", other, "test")], own=own) == {"test/own.jsonl": ["own"]}  # it is called so by chance
+    two = places([("own", TASKS[name], "test"), ("two", TASKS[name], "test")], own=own, two=own)
+    assert two == {f"test/{name}.jsonl": ["own"], "test/two.jsonl": ["two"]}
+
+
+def test_a_source_comes_before_an_import_of_its_file() -> None:
+    own = Origin(kind="llava", files=("RSICD.jsonl",))
+    mine = Origin(kind="rsicd", files=("dataset_rsicd.json",))
+    parts = [("a", "captioning", "test"), ("mine", "captioning", "test")]
+    assert places(parts, a=own, mine=mine) == {"test/RSICD.jsonl": ["mine"], "test/a.jsonl": ["a"]}
+    parts[1] = ("mine", "captioning", "train")  # it has no test part: the name is free
+    assert places(parts, a=own, mine=mine) == {"test/RSICD.jsonl": ["a"]}
+
+
+@pytest.mark.parametrize(("task", "name"), OF_A_TASK.items())
+def test_a_file_named_after_a_task_is_the_papers_own_where_that_is_here(task: str, name: str) -> None:
+    parts = [("a", task, "test"), ("b", task, "test")]
+    assert places(parts, a=IMPORTED, b=IMPORTED) == {f"test/{name}.jsonl": ["a", "b"]}
+    own = Origin(kind="llava", files=(f"{name}.jsonl",))
+    assert places(parts, a=IMPORTED, b=own) == {f"test/{name}.jsonl": ["b"], "test/a.jsonl": ["a"]}
+
+
+PAPERS_LINES = {
+    "UCM-Captions": ("captioning", "UCM_captions/imgs/7.tif", "caption", CAPTION, ["a hut .", "a caf\u00e9 ."]),
+    "RSVQA_LR": ("vqa", "RSVQA_LR/Images_LR/7.tif", "rural_urban",
+                 "Is it a rural or an urban area\nAnswer the question using a single word or phrase.", "rural"),
+    "RSVQA_HR_phili": ("vqa", "RSVQA_HR/Data/7.tif", "count",
+                       "How many roads?\nAnswer the question using a single word or phrase.", "2392"),
+    "DIOR-RSVG": ("grounding", "DIOR-RSVG/JPEGImages-test/7.png", "grounding", "Where is it?", "[0.1, 0.2, 0.3, 0.4]"),
+    "Detailed_Description": ("detailed_description", "DIOR-RSVG/JPEGImages-test/7.png", "detail",
+                             "What are the key elements in this picture?", "A harbor. it is full."),
+    "Conversation_Complex_Reasoning": ("conversation", "DIOR-RSVG/JPEGImages-test/7.png", "conv_complex",
+                                       "Why might it be full?", "Rain."),
+}  # fmt: skip
+"""A line in each form of the paper's test files: task, image, category, text, answer."""
+
+
+@pytest.mark.parametrize("name", PAPERS_LINES)
+def test_the_papers_own_file_comes_back_to_the_byte(name: str, tmp_path: Path) -> None:
+    task, image, category, text, answer = PAPERS_LINES[name]
+    paths = [image, image.replace("7", "8"), image.replace("7", "10")]
+    said = [
+        (paths[0], text),
+        *([] if category == "caption" else [(paths[0], "And " + text)]),
+        *((p, text) for p in paths[1:]),
+    ]
+    content = "".join(
+        json.dumps({"question_id": i, "image": path, "text": asked, "answer": answer, "category": category}) + "\n"
+        for i, (path, asked) in enumerate(said)
+    )
+    root = tmp_path / "paper"
+    root.mkdir()
+    (root / f"{name}.jsonl").write_text(content)
+    for i, path in enumerate(paths):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(io.BytesIO(picture(i))).save(root / path)
+    (tmp_path / "sources.toml").write_text(
+        f'version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "llava"\nroot = "paper"\nname = "p"\n'
+        f'annotations = "{name}.jsonl"\ntask = "{task}"\nsplit = "{"phili" if "phili" in name else "test"}"\n'
+    )
+    config = load_config(tmp_path / "sources.toml")
+    (line,) = build(config, tmp_path / "made", workers=1).lines
+    figures = {"UCM-Captions": (210, 210), "RSVQA_LR": (100, 10004), "RSVQA_HR_phili": (None, None),
+               "DIOR-RSVG": (7936, 18677), "Detailed_Description": (613, 613),
+               "Conversation_Complex_Reasoning": (613, 3987)}  # fmt: skip
+    assert (line.paper_images, line.paper_qa_pairs) == figures[name]
+    assert len(absent(config.sources, [line])) == len(paper_lines()) - (line.paper_images is not None)
+    export_llava(tmp_path / "made", tmp_path / "out")
+    assert texts(tmp_path / "out") == {"train.json", f"test/{name}.jsonl"}
+    assert (tmp_path / "out/test" / f"{name}.jsonl").read_text() == content
+    for path in paths:
+        with Image.open(root / path) as before, Image.open(tmp_path / "out" / path) as after:
+            assert (before.format, before.tobytes()) == (after.format, after.tobytes())
 
 
 def test_a_release_names_the_kinds_of_its_sources(release: Path) -> None:

@@ -52,9 +52,9 @@ def test_sentences_say_what_was_done() -> None:
     assert sentence(shared, dropped=True) == (
         "1,200 images of a (train) are also in b (test), by decoded pixels: left out of the train split of a"
     )
-    assert sentence(Shared("a", "test", "b", "train", "name", 1), dropped=False).endswith(
-        "kept in the train split of b"
-    )
+    one = sentence(Shared("a", "test", "b", "train", "name", 1), dropped=False)
+    assert one.startswith("1 image of a (test) is also in b (train)")
+    assert one.endswith("kept in the train split of b")
     assert sentence(Shared("a", "train", "b", "train", "name", 1), dropped=True).endswith("by name and provenance")
 
 

@@ -25,7 +25,7 @@ from rs_gpt4v_conversion.records import BBox
 from rs_gpt4v_conversion.release import ReleaseFolder
 from rs_gpt4v_conversion.stats import Stats, _counting, _reading, as_json, as_text, gather, write_page
 from rs_gpt4v_conversion.stats._counting import Distinct, Frequencies, Histogram
-from rs_gpt4v_conversion.stats._text import percent
+from rs_gpt4v_conversion.stats._text import LONGEST, _shown, percent
 from rs_gpt4v_conversion.stats.answers import Answer
 from rs_gpt4v_conversion.stats.box_text import (
     box_ious,
@@ -184,6 +184,19 @@ def test_the_size_is_that_of_the_rotated_box(tmp_path: Path) -> None:
     (o,) = gather(ReleaseFolder(tiny_release.write(tmp_path, rows, mini=[]))).objects
     assert o.size is not None
     assert (o.size.median, o.sizes) == (80.0, Sizes(small=0, medium=1, large=0))
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("", "nothing"),
+        ("a\nb", "a b"),
+        ("x" * LONGEST, "x" * LONGEST),
+        ("y" * (LONGEST + 1), "y" * (LONGEST - 3) + "..."),
+    ],
+)
+def test_a_long_answer_does_not_widen_the_table(answer: str, shown: str) -> None:
+    assert _shown(answer) == shown
 
 
 def test_boxes_as_text(stats: Stats) -> None:

@@ -144,12 +144,13 @@ def _check(parsed: argparse.Namespace) -> int:
 
 def _export(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.export.llava import export_llava
+    from rs_gpt4v_conversion.tables import counted
 
     made = export_llava(parsed.release, parsed.out, images=not parsed.no_images)
     for path, count in made.files.items():
-        say(f"wrote {path}: {count:,} {'records' if path == 'train.json' else 'questions'}")
+        say(f"wrote {path}: {counted(count, 'record' if path == 'train.json' else 'question')}")
     if not parsed.no_images:
-        say(f"wrote {made.images:,} images")
+        say(f"wrote {counted(made.images, 'image')}")
     if made.missing_images:
         say(f"note: {made.missing_images:,} images are not in the release, which may not carry them")
     if made.misnamed_images:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from rs_gpt4v_conversion.tables import counted
+
 TESTS = ("test", "phili")
 """Splits that nobody may train on."""
 
@@ -89,7 +91,8 @@ def sentence(shared: Shared, *, dropped: bool) -> str:
     """What is shared, and what was done about it."""
     by = "name and provenance" if shared.found_by == "name" else "decoded pixels"
     text = (
-        f"{shared.images:,} images of {shared.source} ({shared.split}) are also in {shared.other} "
+        f"{counted(shared.images, 'image')} of {shared.source} ({shared.split}) "
+        f"{'is' if shared.images == 1 else 'are'} also in {shared.other} "
         f"({shared.other_split}), by {by}"
     )
     for source, split, test in (

@@ -8,8 +8,9 @@ from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.naming import SPLITS
 from rs_gpt4v_conversion.overlaps import sentence
 from rs_gpt4v_conversion.reading import Count, Tally
+from rs_gpt4v_conversion.released import OF_A_TASK, PAPER, own_file
 from rs_gpt4v_conversion.sources import PaperFigure, known_sources
-from rs_gpt4v_conversion.tables import table
+from rs_gpt4v_conversion.tables import counted, table
 
 TOTALS = {"train": PaperFigure(images=91937, qa_pairs=991206), "test": PaperFigure(images=15999, qa_pairs=258419)}
 """The paper's sums over its lines, by split."""
@@ -55,7 +56,7 @@ def composition(tally: Tally, specs: Iterable[SourceSpec]) -> list[Line]:
     lines = []
     for part in sorted(tally.counts, key=lambda p: (p[0], p[1], order.get(p[2], len(order)))):
         task, name, split = part
-        figure = sources[name].source.paper.get((task, split))
+        figure = _figure(sources[name], task, split)
         count = tally.counts[part]
         lines.append(
             Line(
@@ -69,6 +70,17 @@ def composition(tally: Tally, specs: Iterable[SourceSpec]) -> list[Line]:
             )
         )  # fmt: skip
     return lines
+
+
+def _figure(spec: SourceSpec, task: str, split: str) -> PaperFigure | None:
+    """The paper's line of a part: its source's, or that of the paper's own file where that was imported."""
+    if not spec.source.imported:
+        return spec.source.paper.get((task, split))
+    name = own_file([str(spec.options.get("annotations", ""))], task)
+    if name == OF_A_TASK.get(task):
+        return GPT4V.get((task, split))
+    kinds = [kind for (kind, *part), file in PAPER.items() if file == name and part == [task, split]]
+    return known_sources()[kinds[0]].paper.get((task, split)) if kinds else None
 
 
 def _difference(
@@ -92,7 +104,7 @@ def _difference(
         causes = [f"{reason} ({n:,})" for reason, n in reasons.most_common()]
         if count.missing_pairs:
             causes.append(f"image not at hand ({count.missing_pairs:,})")
-        fewer = f"{images:,} images and {pairs:,} pairs" if images else f"{pairs:,} pairs"
+        fewer = f"{counted(images, 'image')} and {counted(pairs, 'pair')}" if images else counted(pairs, "pair")
         text += f"; kept {fewer} fewer: {', '.join(causes)}"
     return text
 
@@ -102,7 +114,7 @@ def _why(count: Count, spec: SourceSpec, split: str, figure: PaperFigure) -> str
         return f"SOURCES.toml limits the source to {spec.limit:,} images"
     official, _ = spec.source.splits.get(split, (None, 0))
     if count.read_images < figure.images:
-        holds = f"; the official ones have {official:,} images" if official else ""
+        holds = f"; the official ones have {official:,} images" if official == figure.images else ""
         return f"the annotation files at hand are not complete{holds}"
     return figure.note or "the annotation files at hand are another version than the paper's"
 
@@ -134,9 +146,14 @@ def paper_lines() -> list[PaperLine]:
 
 def absent(specs: Iterable[SourceSpec], lines: Iterable[Line]) -> list[PaperLine]:
     """The paper's lines that have no line here."""
-    kinds = {spec.name: spec.source.kind for spec in specs}
-    here = {(line.task, kinds[line.source], line.split) for line in lines}
-    return [line for line in paper_lines() if (line.task, line.kind, line.split) not in here]
+    sources = {spec.name: spec for spec in specs}
+    kinds = {(line.task, sources[line.source].source.kind, line.split) for line in lines}
+    figures = {(line.task, line.split, _figure(sources[line.source], line.task, line.split)) for line in lines}
+    return [
+        line
+        for line in paper_lines()
+        if (line.task, line.kind, line.split) not in kinds and (line.task, line.split, line.figure) not in figures
+    ]
 
 
 def reject_lines(tally: Tally) -> list[dict[str, str | int]]:

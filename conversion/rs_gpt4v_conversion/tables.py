@@ -1,4 +1,4 @@
-"""Tables for people, in plain text."""
+"""Tables and counts for people, in plain text."""
 
 from collections.abc import Sequence
 
@@ -18,3 +18,8 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]], *, left: int, last
         "  ".join(c.ljust(w) if t else c.rjust(w) for c, w, t in zip(row, widths, text, strict=True))
         for row in (head, *body)
     ]
+
+
+def counted(number: int, unit: str) -> str:
+    """A number with its unit: `1 image`, `1,093 images`."""
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"

@@ -5,7 +5,9 @@
     test/...                    RSICD, NWPU-Captions, UCM-Captions, Sydney-Captions, RSVQA_LR, RSVQA_HR,
                                 RSVQA_HR_phili, DIOR-RSVG, Detailed_Description, Conversation_Complex_Reasoning, where
                                 the release has them; what the paper has no file for is in <source>.jsonl
-    validation/...              likewise. The paper released none of these: train on them, or choose by them
+    validation/RSICD.questions.sidecar.jsonl
+                                official validation parts in the same form. The paper released none of these: train on
+                                them, or choose by them
     *.sidecar.jsonl             what else the release knows (see sidecar.py)
     <image_path>                the images, where the paper's files look for them
 
@@ -31,7 +33,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.export._files import Target, targets
+from rs_gpt4v_conversion.export._files import Origin, Target, targets
 from rs_gpt4v_conversion.export._images import ImageFiles, image_path
 from rs_gpt4v_conversion.export._records import COLUMNS, Item, dump, row_facts, test_lines, train_records
 from rs_gpt4v_conversion.files import TEMPORARY, completed, disk_trouble, sync_folder, write_bytes
@@ -72,7 +74,7 @@ def export_llava(release: Path, out: Path, *, images: bool = True) -> Exported:
     files = ImageFiles(out)
     counts: dict[str, int] = {}
     with _opened(out, folder):
-        todo = targets(folder.shards, _kinds(folder))
+        todo = targets(folder.shards, _origins(folder))
         progress = Progress("exporting", sum(t.rows for t in todo), "rows")
         for target in todo:
             with _writing(out / target.path, as_list=target.train) as file:
@@ -128,13 +130,15 @@ def _same(state: Path, expected: str) -> bool:
         return False
 
 
-def _kinds(release: ReleaseFolder) -> dict[str, str]:
-    """Kind of each source by name; a release that does not say so calls its sources by their kinds."""
-    sources = release.manifest.get("sources")
+def _origins(release: ReleaseFolder) -> dict[str, Origin]:
+    """Kind and files of each source by name; a release that does not say so calls its sources by their kinds."""
+    sources, inputs = release.manifest.get("sources"), release.manifest.get("inputs")
     if not isinstance(sources, dict):
         return {}
     kinds = {name: facts.get("kind") for name, facts in sources.items() if isinstance(facts, dict)}
-    return {name: kind for name, kind in kinds.items() if isinstance(kind, str)}
+    inputs = inputs if isinstance(inputs, dict) else {}
+    files = {name: tuple(digests) for name, digests in inputs.items() if isinstance(digests, dict)}
+    return {name: Origin(kind=kind, files=files.get(name, ())) for name, kind in kinds.items() if isinstance(kind, str)}
 
 
 class _File:

@@ -4,7 +4,8 @@
     {<12><30><25><41>|<35>}                 GeoChat: the corners of a box that is then turned about its centre, degrees
                                             clockwise in the image; several boxes follow each other without a gap
     <box>[[12, 30, 25, 41, 35]]</box>       EarthDial: likewise, with or without the angle
-    <rbox>{<18><35><13><11>|<35>}</rbox>    FIT-RS: centre, sides and angle
+    <rbox>({<18><35><13><11>|<35>})</rbox>  FIT-RS: centre, sides and angle; with or without the parentheses, in which
+                                            there may be several
 
 They become objects in pixels, and in the text the form that a release has. Measured in GeoChat's own test file: one
 record in twelve has a coordinate above 100 or below 0, at most by 31; those are cut off at the edge. A box that lacks
@@ -31,7 +32,7 @@ UNKNOWN = "object"
 """The category of an object that a text speaks of without saying what it is."""
 
 _BOX = re.compile(
-    r"<rbox>\s*\{(?P<centre>[^{}]*)\}\s*</rbox>|\{(?P<corner>\s*<\s*-?\d[^{}]*)\}"
+    r"<rbox>(?P<centre>[\s(]*\{[^{}]*\}(?:[\s,]*\{[^{}]*\})*[\s)]*)</rbox>|\{(?P<corner>\s*<\s*-?\d[^{}]*)\}"
     r"|<box>\s*(?P<list>\[[^<>]*\])\s*</box>"
 )
 
@@ -39,6 +40,7 @@ _NUMBERS = re.compile(r"[\s<>,|]*-?\d+(?:\.\d+)?(?:[\s<>,|]+-?\d+(?:\.\d+)?)*[\s
 
 _BETWEEN = re.compile(r"\]\s*(?:<delim>)?\s*(?=\[[-\d])")
 
+_BRACES = re.compile(r"\{([^{}]*)\}")
 
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
 
@@ -122,8 +124,9 @@ def _groups(match: re.Match[str], *, angles: bool) -> list[_Group]:
     if match["list"] is not None:
         groups = _GROUP.findall(match["list"]) or [""]
         return [_Group(numbers=g, angle=angles or g.count(",") == 4, centre=False) for g in groups]
-    numbers = match["corner"] if match["centre"] is None else match["centre"]
-    return [_Group(numbers=numbers, angle="|" in numbers, centre=match["centre"] is not None)]
+    if match["centre"] is not None:
+        return [_Group(numbers=n, angle="|" in n, centre=True) for n in _BRACES.findall(match["centre"])]
+    return [_Group(numbers=match["corner"], angle="|" in match["corner"], centre=False)]
 
 
 def _placed(group: _Group, size: tuple[int, int], shown: str) -> Placed:

@@ -18,7 +18,9 @@ release had them from. A tile comes back as an image of its own, since its paren
 
 Other forms, told by the keys of the first record:
 - questions in lines {question_id, image, text, answer, category}, as the paper's test files: each a dialogue of its
-  own, because such a file does not say which belong together; a list of answers is one pair each.
+  own, because such a file does not say which belong together; a list of answers is one pair each. A file that keeps its
+  name in the paper (`RSVQA_LR.jsonl`, with `task = "vqa"` and `split = "test"`) is shown beside the paper's figures and
+  exported under that name again.
 - VRSBench's test files {image_id, question, ground_truth, type, obj_cls, obj_corner}.
 - EarthDial's result files {question, answer, annotation or gt_bbox or caption0 ...}: `answer` is what a model said and
   is never read. They name no image: `names` is a text file with one image name for each of their lines.
@@ -34,8 +36,9 @@ Quirks, all measured in public files or guarded against by their users:
 - the image tag within the question or missing: put at its head, noted; twice, or in a later turn: rejected;
 - the answer first, two turns of one speaker, other speakers: rejected; a last question without answer: it alone;
 - an empty answer: rejected, with the turns that follow it;
-- a coordinate above 100 or below 0 (one GeoChat row in twelve): cut off at the edge, noted; a box of three numbers,
-  without area, or far off the grid (981): its pair is rejected, with the turns that follow it;
+- a coordinate above 100 or below 0 (one GeoChat row in twelve): an upright box is cut off at the edge, noted, and the
+  corners of a rotated one stay where they are; a box of three numbers, without area, or far off the grid (981): its
+  pair is rejected, with the turns that follow it;
 - obj_corner in any order: put in clockwise order; where it is not around the box of ground_truth: left out, noted.
 """
 
@@ -364,7 +367,7 @@ SOURCE = Source(
   booktitle = {Advances in Neural Information Processing Systems},
   year      = {2023}
 }""",
-    splits={split: (None, 0) for split in SPLITS},
+    splits={split: (None, None) for split in SPLITS},
     options=OPTIONS,
     imported=True,
 )

@@ -15,6 +15,9 @@ from rs_gpt4v_conversion.tables import table
 ANSWERS = 4
 """Most frequent answers of a category that are shown."""
 
+LONGEST = 40
+"""Characters of an answer that are shown."""
+
 OBJECTS = 12
 """Categories of objects of a source that are shown."""
 
@@ -78,13 +81,19 @@ def _answers(stats: Stats) -> Iterator[str]:
 
 
 def _answer(a: Answers) -> tuple[str, ...]:
-    top = ", ".join(f"{x.answer or 'nothing'} {percent(x.share)}" for x in a.top[:ANSWERS])
+    top = ", ".join(f"{_shown(x.answer)} {percent(x.share)}" for x in a.top[:ANSWERS])
     told = a.yes + a.no
     more = "at least " if a.missed else ""
     return (
         a.source, a.category, a.split, f"{a.pairs:,}", f"{more}{a.distinct:,}",
         percent(a.yes / told) if told else "-", percent(a.blind), top,
     )  # fmt: skip
+
+
+def _shown(answer: str) -> str:
+    """An answer in a line of a table: no line ends, and of a long one its beginning."""
+    text = " ".join(answer.split()) or "nothing"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3].rstrip() + "..."
 
 
 def _presence(stats: Stats) -> Iterator[str]:
