@@ -1,4 +1,4 @@
-"""Names and their order: which rows lie beside each other, decided by the rows' own ids alone."""
+"""Names, their order and their hashes: what is chosen and what lies beside what, decided by ids alone."""
 
 import hashlib
 import re
@@ -22,3 +22,8 @@ def natural(text: str) -> tuple[tuple[str | int, ...], str]:
 def hash64(text: str, purpose: str) -> int:
     """A number from 0 to 2**64 - 1 that depends on the text and the purpose alone."""
     return int.from_bytes(hashlib.sha256(f"{purpose}\0{text}".encode()).digest()[:8], "big")
+
+
+def hash_share(purpose: str, *words: str) -> float:
+    """A number above 0 and up to 1 that depends on the purpose and the words alone."""
+    return (hash64("\0".join(words), purpose) + 1) / 2**64

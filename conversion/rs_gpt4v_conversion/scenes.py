@@ -13,8 +13,9 @@ then neither numbers nor absence are asked. All choices go by hashes of ids.
 
 from collections.abc import Iterator, Sequence
 
-from rs_gpt4v_conversion.census import Census, Sight, hash_share
+from rs_gpt4v_conversion.census import Census, Sight
 from rs_gpt4v_conversion.geometry import cell, in_cell
+from rs_gpt4v_conversion.naming import hash_share
 from rs_gpt4v_conversion.records import (
     Annotation,
     BBox,
