@@ -22,10 +22,7 @@ SCHEMA = pa.schema(
         ("image_offset", pa.int64()),  # bytes from the file's start; null where the image is null
         ("image_length", pa.int64()),
         ("pairs", pa.int32()),
-        (
-            "words",
-            pa.list_(pa.int32()),
-        ),  # of question and answer, one count a pair, without the image tag
+        ("words", pa.list_(pa.int32())),  # of question and answer, one count a pair, without the image tag
     ]
 )
 
