@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import rs_gpt4v
-from rs_gpt4v_conversion.adapt import DEPENDENT, Adapted, adapt
+from rs_gpt4v_conversion.adapt import Adapted, adapt
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.export._records import row_facts, test_lines, train_records
 from rs_gpt4v_conversion.gates.boxes import box_flaw
 from rs_gpt4v_conversion.geometry import in_turn, overlap
 from rs_gpt4v_conversion.reading import Tally, read_source
-from rs_gpt4v_conversion.records import Annotation, Caption, Fact, Flaw, ImageRef, Note, Referring, Turn
+from rs_gpt4v_conversion.records import DEPENDENT, Annotation, Caption, Fact, Flaw, ImageRef, Note, Referring, Turn
 from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.sidecar import lines_file, rows_file
 from rs_gpt4v_conversion.sources import Folder, known_sources

@@ -48,7 +48,18 @@ from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.geometry import envelope, in_turn, overlap
-from rs_gpt4v_conversion.records import Annotation, BoxForm, Fact, Flaw, ImageRef, Note, Object, Referring, Turn
+from rs_gpt4v_conversion.records import (
+    DEPENDENT,
+    Annotation,
+    BoxForm,
+    Fact,
+    Flaw,
+    ImageRef,
+    Note,
+    Object,
+    Referring,
+    Turn,
+)
 from rs_gpt4v_conversion.sources._boxes import rotated
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._grid import GRID, UNKNOWN, BoxFlaw, convert, has_angles, has_boxes
@@ -253,7 +264,7 @@ class _Reader:
                 except BoxFlaw as flaw:
                     reason, detail = flaw.reason, flaw.detail
             yield self._flaw(image.path, f"{where}.{i}", reason, detail)
-            reason, detail = "follows a rejected turn", ""
+            reason, detail = DEPENDENT, ""
 
     def _fact(self, question: str, answer: str, parsed: Parsed, image: _Image, dialogue: int) -> Fact:
         asked, said = question.strip(), answer.strip()
