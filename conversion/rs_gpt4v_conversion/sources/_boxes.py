@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rs_gpt4v_conversion.geometry import SLACK, area, centre_inside, clip, clockwise, envelope
+from rs_gpt4v_conversion.geometry import SLACK, centre_inside, clip, clockwise, envelope, signed_area
 from rs_gpt4v_conversion.records import BBox, Note, Obb
 
 
@@ -60,7 +60,7 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
     a, b, c, d, e, f, g, h = map(float, values)
     obb = clockwise((a, b, c, d, e, f, g, h))
     bbox, _ = _inside(envelope(obb), width, height)
-    if bbox is None or area(obb) <= 0:
+    if bbox is None or signed_area(obb) <= 0:
         return left_out("box without area, or outside its image, left out")
     if not centre_inside(obb, width, height):
         return Placed(
