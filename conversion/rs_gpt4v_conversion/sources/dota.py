@@ -207,10 +207,7 @@ def _searched(version: str) -> tuple[str, ...]:
 
 
 def _read_labels(folder: Folder, path: Path, version: str, size: tuple[int, int] | None) -> _Labels:
-    try:
-        text = folder.read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(path, f"byte {error.start}, which is not UTF-8", "DOTA's labels") from None
+    text = folder.text(path, "DOTA's labels")
     labels = _Labels()
     searched = _searched(version)
     lines = text.splitlines()

@@ -197,11 +197,7 @@ class _Reader:
                 )  # fmt: skip
             return None
         path = Path(str(options["names"]))
-        try:
-            names = self.folder.read(path).decode("utf-8-sig").split("\n")
-        except UnicodeDecodeError as error:
-            raise SourceError(path, f"byte {error.start}, which is not UTF-8", "names in UTF-8") from None
-        names = [name.rstrip("\r") for name in names]
+        names = [name.rstrip("\r") for name in self.folder.text(path, "names in UTF-8").split("\n")]
         names = names[:-1] if names and not names[-1] else names
         if len(names) != len(self.entries):
             raise SourceError(path, f"{len(names):,} names", f"{len(self.entries):,}, one for each record")

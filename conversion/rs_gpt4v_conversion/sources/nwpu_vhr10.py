@@ -32,6 +32,7 @@ from rs_gpt4v_conversion.sources._boxes import upright
 from rs_gpt4v_conversion.sources._coco import CocoForm, read_coco
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS
+from rs_gpt4v_conversion.sources._lines import load_lines
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
 from rs_gpt4v_conversion.sources._source import Options, Source, option_path
@@ -119,15 +120,9 @@ def _scene(ref: ImageRef, marks: Marks) -> Iterator[Scene | Flaw | Note]:
 def _marks(folder: Folder, path: Path, ref: ImageRef) -> Marks:
     """The boxes of one text file."""
     expected = "a line such as (10,20),(30,40),1 for each box"
-    try:
-        lines = folder.read(path).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(path, f"byte {error.start}, which is not UTF-8", expected) from None
     marks = Marks()
     boxes = 0
-    for i, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for i, line in load_lines(folder, path, expected):
         numbers = _numbers(line)
         if numbers is None:
             marks.lose(CATEGORIES, "line that is no box, left out")
