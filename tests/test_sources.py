@@ -292,8 +292,12 @@ def test_hit_uav_refuses_the_upright_file_and_odd_boxes(copy: Callable[[str], Pa
     edit(path, lambda c: c["annotations"][1].update(bbox=[-500, 5, 10, 3, 0.0]))
     notes = [n for n in read("hit_uav", root) if isinstance(n, Note) and "without area" in n.reason]
     assert sum(n.count for n in notes) == 2
-    edit(path, lambda c: c["annotations"][0].update(bbox=[1, 2, 3, 4]))
-    with pytest.raises(SourceError, match=r"annotations\[0\]\.bbox: found a list, expected centre x and y"):
+    for odd in ([1, 2, 3, 4], [1, 2, 3, 4, None], [1, 2, 3, 4, True], [10**400, 2, 3, 4, 0.5], [1e999, 2, 3, 4, 0.5]):
+        edit(path, lambda c, odd=odd: c["annotations"][0].update(bbox=odd))
+        with pytest.raises(SourceError, match=r"annotations\[0\]\.bbox: found a list, expected centre x and y"):
+            read("hit_uav", root)
+    edit(path, lambda c: c["images"][0].update(width=10**400))
+    with pytest.raises(SourceError, match=r"images\[0\]\.width: found an integer 1.*, expected the image's side"):
         read("hit_uav", root)
     shutil.copy(root / "normal_json" / "annotations" / "train.json", path)
     with pytest.raises(SourceError, match="the file of the upright boxes"):

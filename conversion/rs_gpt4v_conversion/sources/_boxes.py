@@ -78,6 +78,18 @@ def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | No
     return clip(box, right, bottom), cut
 
 
+def with_corners(flat: Placed, turned: Placed) -> Placed:
+    """An object whose upright and rotated boxes were drawn apart; one without an upright box has neither.
+
+    Args:
+        flat: Its upright box.
+        turned: Its rotated box; where that cannot be used, nothing is said of it.
+    """
+    if flat.bbox is None or turned.obb is None:
+        return flat
+    return Placed(flat.bbox, turned.obb, flat.notes + turned.notes)
+
+
 def left_out(reason: str) -> Placed:
     """No box, and why."""
     return Placed(None, None, (Note(reason=reason),))

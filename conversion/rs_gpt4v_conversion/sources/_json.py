@@ -1,6 +1,7 @@
 """Annotation files in JSON: read once, checked where they enter, with errors that name file, record and finding."""
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
 
 UTF8 = "JSON in UTF-8"
+LONGEST_SIDE = 1_000_000
+"""Pixels: no side of an image is longer."""
+
 NESTED, DIGITS = "JSON nested without end", "a number of thousands of digits"
 
 
@@ -97,6 +101,37 @@ def typed(record: dict[str, Any], key: str, kind: type | tuple[type, ...], path:
         names = " or ".join(_NAMES[k] for k in kinds)
         found = describe(value) if key in record else "nothing"
         raise SourceError(path, found, names, record=f"{where}.{key}")
+    return value
+
+
+def floats(values: object, count: int) -> list[float] | None:
+    """So many numbers of a list or tuple as floats, None where it is anything else (a bool is no number).
+
+    A number that is too large for a float is infinite, as one with a point is that is too large where JSON is read.
+    """
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return None
+    return [_float(v) for v in values]
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def side(image: dict[str, Any], key: str, path: Path, where: str) -> int:
+    """Width or height of an image as the file states it, pixels.
+
+    Raises:
+        SourceError: It is missing, no whole number, or no image has such a side.
+    """
+    value: int = typed(image, key, int, path, where)
+    if not 1 <= value <= LONGEST_SIDE:
+        raise SourceError(path, describe(value), "the image's side in pixels", record=f"{where}.{key}")
     return value
 
 

@@ -33,7 +33,7 @@ from xml.etree.ElementTree import Element
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Flaw, ImageRef, Note, Scene
-from rs_gpt4v_conversion.sources._boxes import Placed, rotated
+from rs_gpt4v_conversion.sources._boxes import Placed, left_out, rotated
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._json import describe
 from rs_gpt4v_conversion.sources._names import image_name_flaw
@@ -180,7 +180,7 @@ def _placed(points: Element, size: Size) -> Placed:
     if len(found) == 5 and found[0] == found[4]:
         del found[4]
     if len(found) != 4:
-        return Placed(None, None, (Note(reason="box that has not four corners, left out"),))
+        return left_out("box that has not four corners, left out")
     return rotated([v for point in found for v in point], *size)
 
 

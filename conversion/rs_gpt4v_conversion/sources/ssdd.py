@@ -34,7 +34,7 @@ from xml.etree.ElementTree import Element
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Scene
-from rs_gpt4v_conversion.sources._boxes import Placed, rotated, upright
+from rs_gpt4v_conversion.sources._boxes import Placed, rotated, upright, with_corners
 from rs_gpt4v_conversion.sources._coco import CocoForm, read_coco
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS
@@ -170,9 +170,7 @@ def _placed(thing: Element, width: int, height: int) -> Placed | None:
         return turned
     x1, y1, x2, y2 = (side for side in sides if side is not None)
     placed = upright((x1, y1, x2 + 1, y2 + 1), width, height)
-    if turned is None or turned.obb is None or placed.bbox is None:
-        return placed
-    return Placed(placed.bbox, turned.obb, placed.notes + turned.notes)
+    return placed if turned is None else with_corners(placed, turned)
 
 
 def _missing(split: str) -> Note:
