@@ -76,6 +76,18 @@ def test_reading_twice_gives_the_same(kind: str, sample: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_hidden_files_change_nothing(kind: str, sample: Path, tmp_path: Path) -> None:
+    """macOS leaves a `._a.xml` beside an `a.xml`."""
+    root = tmp_path / ROOTS[kind]
+    shutil.copytree(sample / ROOTS[kind], root)
+    before = read(kind, root)
+    for path in sorted(root.rglob("*.*")):
+        if path.is_file():
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    assert read(kind, root) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_annotations_are_of_the_stated_tasks_and_splits_and_their_images_exist(kind: str, sample: Path) -> None:
     source = known_sources()[kind]
     found = asked(kind, sample / ROOTS[kind])

@@ -96,6 +96,14 @@ class Folder:
         return next((self.root / n for n in names if (self.root / n).is_dir()), self.root / names[0])
 
 
+def files_by_stem(where: Path, suffix: str) -> dict[str, Path]:
+    """The files of a folder with an ending, by their names without it, in order; none where there is no such folder.
+
+    Hidden ones are passed over: systems leave a `._a.xml` beside an `a.xml`.
+    """
+    return {path.stem: path for path in sorted(where.glob(f"*{suffix}")) if not path.name.startswith(".")}
+
+
 def not_utf8(path: Path, position: int, expected: str) -> SourceError:
     """The error for a byte that is not UTF-8."""
     return SourceError(path, f"byte {position}, which is not UTF-8", expected, do="fetch it again")

@@ -46,7 +46,7 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Fact, Flaw, ImageRef, Note, Object, Referring, Region
 from rs_gpt4v_conversion.sources._boxes import upright
 from rs_gpt4v_conversion.sources._dior import CATEGORIES, LAST_TEST, LAST_TRAINVAL
-from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
 from rs_gpt4v_conversion.sources._lines import load_lines
 from rs_gpt4v_conversion.sources._source import Option, Options, PaperFigure, Source
 from rs_gpt4v_conversion.sources._xml import load_xml, number, text
@@ -141,7 +141,7 @@ def official_split(options: Options) -> bool:
 def _paths(folder: Folder) -> list[Path]:
     """The annotation files in the order in which the authors' lists count them."""
     annotations = folder.root / "Annotations"
-    paths = sorted(p for p in annotations.glob("*.xml") if not p.name.startswith("."))
+    paths = list(files_by_stem(annotations, ".xml").values())
     if not paths:
         raise SourceError(annotations, "no annotation files", "Annotations/<id>.xml", do="check `root`")
     return paths
