@@ -24,7 +24,7 @@ from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.sidecar import lines_file, rows_file
 from rs_gpt4v_conversion.sources import Folder, known_sources
 from rs_gpt4v_conversion.sources._grid import BoxFlaw, convert
-from rs_gpt4v_conversion.sources._llava import CATEGORIES, SPLITS, category_of, plain, task_tag
+from rs_gpt4v_conversion.sources._llava import CATEGORIES, category_of, plain, task_tag
 from shared import shared
 
 test_lines.__test__ = False  # type: ignore[attr-defined]  # lines of test files, no test
@@ -243,9 +243,8 @@ def test_lines_become_dialogues_of_their_own(read: Callable[..., list[Item]]) ->
     ]
 
 
-def test_the_contracts_categories_and_splits_are_these() -> None:
+def test_the_contracts_categories_are_these() -> None:
     assert CATEGORIES == rs_gpt4v.CATEGORIES
-    assert SPLITS == rs_gpt4v.SPLITS
     assert category_of("conv_complex", "conversation") == "conv"
     assert category_of("complex", "conversation") == "complex"
     assert category_of("object quantity", "vqa") == "count"

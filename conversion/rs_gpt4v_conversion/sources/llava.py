@@ -48,6 +48,7 @@ from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.geometry import envelope, in_turn, overlap
+from rs_gpt4v_conversion.naming import SPLITS
 from rs_gpt4v_conversion.records import (
     DEPENDENT,
     Annotation,
@@ -66,7 +67,6 @@ from rs_gpt4v_conversion.sources._grid import GRID, UNKNOWN, BoxFlaw, convert, h
 from rs_gpt4v_conversion.sources._json import describe, load_list
 from rs_gpt4v_conversion.sources._llava import (
     CATEGORIES,
-    SPLITS,
     Parsed,
     RecordFlaw,
     category_of,
