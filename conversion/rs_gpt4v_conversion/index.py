@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v_conversion.files import completed
+from rs_gpt4v_conversion.naming import shard_part
 from rs_gpt4v_conversion.rows import TAG
 
 SCHEMA = pa.schema(
@@ -41,8 +42,7 @@ def write_index(folder: Path, shards: Iterable[str], ranges: Ranges) -> None:
 
 
 def _shard_index(folder: Path, shard: str, ranges: Ranges) -> pa.Table:
-    _, task, source, name = shard.split("/")
-    split = name.split("-")[0]
+    task, source, split = shard_part(shard)
     lines: list[dict[str, Any]] = []
     with pq.ParquetFile(folder / shard) as file:
         for group, places in enumerate(ranges(str(folder / shard))):

@@ -10,6 +10,7 @@ from typing import Any
 
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.files import sha256
+from rs_gpt4v_conversion.paper import note_lines
 from rs_gpt4v_conversion.reading import Tally
 from rs_gpt4v_conversion.shards import Shard
 
@@ -53,10 +54,7 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
             for (task, source, split), count in sorted(tally.counts.items())
         ],
         "stages": stages(tally),
-        "notes": [
-            {"source": source, "note": reason, "count": count}
-            for (source, reason), count in sorted(tally.notes.items())
-        ],
+        "notes": note_lines(tally),
         "leakage": config.leakage,
         "shared": [asdict(shared) for shared in tally.shared],
         "sources": source_table(config),

@@ -19,6 +19,17 @@ def natural(text: str) -> tuple[tuple[str | int, ...], str]:
     return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), text
 
 
+def shard_split(path: str) -> str:
+    """The split of a shard, by its path in a release: `.../<split>-00000-of-00001.parquet`."""
+    return path.rsplit("/", 1)[-1].split("-")[0]
+
+
+def shard_part(path: str) -> tuple[str, str, str]:
+    """Task, source and split of a shard of data/, by its path in a release."""
+    _, task, source, _ = path.split("/")
+    return task, source, shard_split(path)
+
+
 def hash64(text: str, purpose: str) -> int:
     """A number from 0 to 2**64 - 1 that depends on the text and the purpose alone."""
     return int.from_bytes(hashlib.sha256(f"{purpose}\0{text}".encode()).digest()[:8], "big")
