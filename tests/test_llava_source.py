@@ -243,6 +243,20 @@ def test_lines_become_dialogues_of_their_own(read: Callable[..., list[Item]]) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "rotated", "notes"),
+    [
+        ("{<90><40><110.5><60>|<20>}", True, []),  # half a pixel beside the image
+        ("{<96><40><120><60>|<20>}", False, ["rotated box whose centre is outside its image: only its upright part"]),
+    ],
+)
+def test_a_rotated_box_keeps_its_corners_by_the_rule_of_all_sources(text: str, rotated: bool, notes: list[str]) -> None:
+    found = convert(text, SIZE, "obb")
+    assert [n.reason for n in found.notes] == notes
+    assert [item.obb is not None for item in found.objects] == [rotated]
+    assert found.objects[0].bbox is not None
+
+
 def test_the_contracts_categories_are_these() -> None:
     assert CATEGORIES == rs_gpt4v.CATEGORIES
     assert category_of("conv_complex", "conversation") == "conv"
