@@ -166,6 +166,7 @@ def test_a_comparison_is_asked_in_both_orders() -> None:
     assert len(pairs["comp"]) == 200
     assert Counter(p.answer for p in pairs["comp"] if "more ships than" in p.question).total() in range(70, 130)
     assert 70 < answers(pairs["comp"]).count("yes") < 130
+    assert all(list(p.objects) == sorted(p.objects) for p in pairs["comp"]), "whichever is named first"
 
 
 def test_what_is_offered_has_its_true_answer() -> None:
