@@ -35,14 +35,7 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
         "date": config.date,
         "contract": contract,
         "shards": [
-            {
-                "path": s.path,
-                "rows": s.rows,
-                "qa_pairs": s.qa_pairs,
-                "bytes": s.bytes,
-                "sha256": s.sha256,
-            }
-            for s in data
+            {"path": s.path, "rows": s.rows, "qa_pairs": s.qa_pairs, "bytes": s.bytes, "sha256": s.sha256} for s in data
         ],
         "files": {
             name: _file(folder, name, listed.get(name))

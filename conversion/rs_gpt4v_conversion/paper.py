@@ -166,18 +166,7 @@ def as_json(lines: list[Line], tally: Tally) -> dict[str, object]:
 
 def as_text(lines: list[Line], tally: Tally, config: Config) -> str:
     """The table for people; below it what differs from the paper, rejects, shared images and notes."""
-    head = (
-        "task",
-        "source",
-        "split",
-        "images",
-        "pairs",
-        "merged",
-        "kept img",
-        "kept QA",
-        "paper img",
-        "paper QA",
-    )
+    head = ("task", "source", "split", "images", "pairs", "merged", "kept img", "kept QA", "paper img", "paper QA")
     body = [
         (
             x.task, x.source, x.split, f"{x.read_images:,}", f"{x.read_pairs:,}", f"{x.merged:,}",

@@ -1,4 +1,4 @@
-"""A source's folder: opens its annotation files and remembers what they held."""
+"""A source's folder: lists and opens its annotation files, and remembers what they held."""
 
 import hashlib
 import io
