@@ -237,7 +237,10 @@ def test_in_the_authors_split_every_expression_is_in_the_split_of_its_number(
         (lambda r: lists(r, val=[1]), "found 6 objects in 3 files and 5 numbers up to 4 in the lists"),
         (lambda r: lists(r, val=[1, 4, 5]), "found 4 a second time, expected each number in one list, once"),
         (lambda r: (r / "val.txt").write_text("1\n5\n00007\nx"), "val.txt, line 4: found 'x', expected the number"),
-        (lambda r: (r / "val.txt").write_bytes(b"\xff\xfe1"), r"val.txt, line 1: found .*, expected the number"),
+        (
+            lambda r: (r / "val.txt").write_bytes(b"\xff\xfe1"),
+            r"val.txt: found byte 0, which is not UTF-8, expected numbers",
+        ),
         (lambda r: (r / "val.txt").write_text("1" * 5000), "val.txt, line 1: found .*, expected the number"),
         (lambda r: (r / "val.txt").unlink(), r"val\.txt: found no such file"),
         (lambda r: lists(r, train=[], val=[], test=[]), "found empty lists"),

@@ -1,6 +1,7 @@
 """Who may import whom, and what must be equal although it is written twice."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,30 @@ def test_torchvision_is_never_imported_at_the_top_of_a_module() -> None:
 @pytest.mark.parametrize("module", ["rs_gpt4v_conversion.cli", "rs_gpt4v_conversion.shards"])
 def test_heavy_libraries_stay_out_of_the_command_line_and_of_the_workers(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'datasets'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={"PYTHONPATH": f"{ROOT / 'conversion'}:{ROOT}"})  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        ("sources", {"errors", "geometry", "images", "naming", "records", "sidecar", "sources", "templates"}),
+        ("images", {"errors", "images", "records", "workers"}),
+        ("templates", {"naming", "records", "templates"}),
+        ("stats", {"errors", "naming", "pages", "release", "rows", "stats", "tables", "templates"}),
+    ],
+)
+def test_a_room_imports_only_what_comes_before_it(room: str, allowed: set[str]) -> None:
+    """Readers know nothing of what becomes of their records, and images nothing of the sources."""
+    for path in sorted((ROOT / "conversion" / "rs_gpt4v_conversion" / room).glob("*.py")):
+        names = re.findall(r"from rs_gpt4v_conversion\.(\w+)", path.read_text())
+        assert set(names) <= allowed, path
+
+
+def test_sources_are_listed_without_the_libraries_that_only_rows_need() -> None:
+    code = "import sys; from rs_gpt4v_conversion import cli, sources; sources.known_sources(); "
+    code += "print(sorted({'numpy', 'pyarrow', 'PIL', 'yaml', 'shapely'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={"PYTHONPATH": f"{ROOT / 'conversion'}:{ROOT}"})  # fmt: skip
     assert done.stdout.strip() == "[]"

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import rs_gpt4v
-from rs_gpt4v_conversion.adapt import DEPENDENT, Adapted, adapt
+from rs_gpt4v_conversion.adapt import Adapted, adapt
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.export._records import row_facts, test_lines, train_records
 from rs_gpt4v_conversion.gates.boxes import box_flaw
 from rs_gpt4v_conversion.geometry import in_turn, overlap
 from rs_gpt4v_conversion.reading import Tally, read_source
-from rs_gpt4v_conversion.records import Annotation, Caption, Fact, Flaw, ImageRef, Note, Referring, Turn
+from rs_gpt4v_conversion.records import DEPENDENT, Annotation, Caption, Fact, Flaw, ImageRef, Note, Referring, Turn
 from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.sidecar import lines_file, rows_file
 from rs_gpt4v_conversion.sources import Folder, known_sources
 from rs_gpt4v_conversion.sources._grid import BoxFlaw, convert
-from rs_gpt4v_conversion.sources._llava import CATEGORIES, SPLITS, category_of, plain, task_tag
+from rs_gpt4v_conversion.sources._llava import CATEGORIES, category_of, plain, task_tag
 from shared import shared
 
 test_lines.__test__ = False  # type: ignore[attr-defined]  # lines of test files, no test
@@ -243,9 +243,22 @@ def test_lines_become_dialogues_of_their_own(read: Callable[..., list[Item]]) ->
     ]
 
 
-def test_the_contracts_categories_and_splits_are_these() -> None:
+@pytest.mark.parametrize(
+    ("text", "rotated", "notes"),
+    [
+        ("{<90><40><110.5><60>|<20>}", True, []),  # half a pixel beside the image
+        ("{<96><40><120><60>|<20>}", False, ["rotated box whose centre is outside its image: only its upright part"]),
+    ],
+)
+def test_a_rotated_box_keeps_its_corners_by_the_rule_of_all_sources(text: str, rotated: bool, notes: list[str]) -> None:
+    found = convert(text, SIZE, "obb")
+    assert [n.reason for n in found.notes] == notes
+    assert [item.obb is not None for item in found.objects] == [rotated]
+    assert found.objects[0].bbox is not None
+
+
+def test_the_contracts_categories_are_these() -> None:
     assert CATEGORIES == rs_gpt4v.CATEGORIES
-    assert SPLITS == rs_gpt4v.SPLITS
     assert category_of("conv_complex", "conversation") == "conv"
     assert category_of("complex", "conversation") == "complex"
     assert category_of("object quantity", "vqa") == "count"

@@ -40,6 +40,13 @@ def test_only_other_sources_tests_leak_and_only_into_train() -> None:
     ]  # fmt: skip
 
 
+def test_a_source_that_tests_on_its_own_train_images_keeps_them() -> None:
+    """Its official splits are its own matter: only the other source leaves the image out."""
+    found = Overlaps()
+    find([row("a", "train", "1", "x"), row("a", "test", "2", "x"), row("b", "train", "3", "x")], "name", found)
+    assert {i: leak.test for i, leak in found.leaks.items()} == {"b/train/vqa/3": ("a", "test")}
+
+
 def test_what_names_tell_already_is_not_told_again_by_pixels() -> None:
     found = Overlaps()
     rows = [row("a", "train", "1", "p", "dior/1"), row("b", "test", "1", "p", "dior/1"), row("c", "test", "1", "p")]

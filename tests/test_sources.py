@@ -76,6 +76,18 @@ def test_reading_twice_gives_the_same(kind: str, sample: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_hidden_files_change_nothing(kind: str, sample: Path, tmp_path: Path) -> None:
+    """macOS leaves a `._a.xml` beside an `a.xml`."""
+    root = tmp_path / ROOTS[kind]
+    shutil.copytree(sample / ROOTS[kind], root)
+    before = read(kind, root)
+    for path in sorted(root.rglob("*.*")):
+        if path.is_file():
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    assert read(kind, root) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_annotations_are_of_the_stated_tasks_and_splits_and_their_images_exist(kind: str, sample: Path) -> None:
     source = known_sources()[kind]
     found = asked(kind, sample / ROOTS[kind])
@@ -292,8 +304,12 @@ def test_hit_uav_refuses_the_upright_file_and_odd_boxes(copy: Callable[[str], Pa
     edit(path, lambda c: c["annotations"][1].update(bbox=[-500, 5, 10, 3, 0.0]))
     notes = [n for n in read("hit_uav", root) if isinstance(n, Note) and "without area" in n.reason]
     assert sum(n.count for n in notes) == 2
-    edit(path, lambda c: c["annotations"][0].update(bbox=[1, 2, 3, 4]))
-    with pytest.raises(SourceError, match=r"annotations\[0\]\.bbox: found a list, expected centre x and y"):
+    for odd in ([1, 2, 3, 4], [1, 2, 3, 4, None], [1, 2, 3, 4, True], [10**400, 2, 3, 4, 0.5], [1e999, 2, 3, 4, 0.5]):
+        edit(path, lambda c, odd=odd: c["annotations"][0].update(bbox=odd))
+        with pytest.raises(SourceError, match=r"annotations\[0\]\.bbox: found a list, expected centre x and y"):
+            read("hit_uav", root)
+    edit(path, lambda c: c["images"][0].update(width=10**400))
+    with pytest.raises(SourceError, match=r"images\[0\]\.width: found an integer 1.*, expected the image's side"):
         read("hit_uav", root)
     shutil.copy(root / "normal_json" / "annotations" / "train.json", path)
     with pytest.raises(SourceError, match="the file of the upright boxes"):

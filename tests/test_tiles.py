@@ -184,6 +184,11 @@ def test_slivers_are_not_in_a_tile() -> None:
     assert [len(t.objects) for t in tiles(whole, TILED, {})] == [0, 1]
 
 
+def test_what_is_thinner_than_a_sliver_is_in_the_tile_that_holds_all_of_it() -> None:
+    whole = scene(1848, 1000, ship(100, 100, 100.05, 200))
+    assert [len(t.objects) for t in tiles(whole, TILED, {})] == [1, 0]
+
+
 def test_categories_in_doubt_are_asked_no_number_and_no_absence() -> None:
     whole = scene(1848, 1000, ship(1000, 100, 1100, 200), Object(category="harbor", bbox=(900, 10, 1000, 90)))
     left = cut(whole)["P0001__0_0"]

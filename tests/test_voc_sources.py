@@ -16,7 +16,7 @@ from PIL import Image
 from rs_gpt4v_conversion.adapt import adapt
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
-from rs_gpt4v_conversion.geometry import corners, envelope
+from rs_gpt4v_conversion.geometry import corners, envelope, overlap
 from rs_gpt4v_conversion.reading import Tally, read_source
 from rs_gpt4v_conversion.records import Annotation, BBox, Count, Flaw, Note, Presence, Referring, Scene
 from rs_gpt4v_conversion.sample import SOURCES
@@ -27,7 +27,7 @@ from rs_gpt4v_conversion.sample.layout import chance
 from rs_gpt4v_conversion.scenes import ask_all
 from rs_gpt4v_conversion.sources import Folder, known_sources
 from rs_gpt4v_conversion.sources._dior import CATEGORIES as DIOR_CATEGORIES
-from rs_gpt4v_conversion.sources._match import match, overlap
+from rs_gpt4v_conversion.sources._match import match
 from rs_gpt4v_conversion.sources.hrsc2016 import FINE, _placed
 from shared import shared
 

@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from rs_gpt4v_conversion.records import Annotation, Draft, Fact, Pair, Reject, Turn
+from rs_gpt4v_conversion.records import DEPENDENT, Annotation, Draft, Fact, Pair, Reject, Turn
 from rs_gpt4v_conversion.sources import Source
 from rs_gpt4v_conversion.verify import pair_flaw
 from rs_gpt4v_conversion.wording import word
-
-DEPENDENT = "follows a rejected turn"
-"""Why a turn is rejected that is sound, but comes after one that is not: it may speak of what nobody said."""
 
 Dialogue = tuple[Fact, ...]
 """Facts that depend on each other in their order; all but turns of one dialogue stand alone."""

@@ -16,7 +16,7 @@ from rs_gpt4v_conversion.images.pixels import shared_pixels
 from rs_gpt4v_conversion.images.vips import require
 from rs_gpt4v_conversion.index import write_index
 from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest, source_table
-from rs_gpt4v_conversion.naming import natural
+from rs_gpt4v_conversion.naming import natural, shard_part
 from rs_gpt4v_conversion.out import close, opened, remove_stale
 from rs_gpt4v_conversion.overlaps import Appearance, Overlaps, find
 from rs_gpt4v_conversion.paper import Line, composition, reject_lines
@@ -231,8 +231,7 @@ def _enter_image_rejects(shards: list[Shard], tally: Tally) -> None:
             count.qa_pairs -= 1
             images.add(reject.id.rsplit("#", 1)[0])
         if images:
-            _, task, source, name = shard.path.split("/")
-            tally.part(task, source, name.split("-")[0]).images -= len(images)
+            tally.part(*shard_part(shard.path)).images -= len(images)
 
 
 def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Built:

@@ -17,6 +17,7 @@ import yaml
 
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.errors import ConversionError
+from rs_gpt4v_conversion.naming import shard_split
 from rs_gpt4v_conversion.overlaps import Shared, sentence
 from rs_gpt4v_conversion.paper import CORRECTED, TOTALS, Line, absent, by_question
 from rs_gpt4v_conversion.shards import Shard
@@ -99,13 +100,9 @@ def _pattern(name: str, shards: list[Shard]) -> str:
     return f"data/{name}/*" if shards[0].path.split("/")[1] == name else f"data/*/{name}"
 
 
-def _split(shard: Shard) -> str:
-    return shard.path.rsplit("/", 1)[1].split("-")[0]
-
-
 def _config(name: str, shards: list[Shard], facts: CardFacts) -> dict[str, Any]:
     digest = hashlib.sha256("".join(f"{s.path} {s.sha256}\n" for s in shards).encode())
-    present = {_split(s) for s in shards}
+    present = {shard_split(s.path) for s in shards}
     config: dict[str, Any] = {"config_name": name}
     if name == "all":
         config["default"] = True
@@ -122,7 +119,7 @@ def _config(name: str, shards: list[Shard], facts: CardFacts) -> dict[str, Any]:
 def _info(name: str, shards: list[Shard], facts: CardFacts) -> dict[str, Any]:
     splits = []
     for split in facts.splits:
-        of_split = [s for s in shards if _split(s) == split]
+        of_split = [s for s in shards if shard_split(s.path) == split]
         if of_split:
             splits.append(
                 {
@@ -208,23 +205,14 @@ def _sources(facts: CardFacts) -> str:
     for spec in facts.config.sources:
         s = spec.source
         passed_on = "yes" if s.redistribute else "no: research use with your own copy"
-        rows.append(
-            (
-                f"[{s.title}]({s.homepage})",
-                spec.name,
-                s.modality,
-                ", ".join(s.tasks),
-                s.license,
-                passed_on,
-            )
-        )
+        rows.append((f"[{s.title}]({s.homepage})", spec.name, s.modality, ", ".join(s.tasks), s.license, passed_on))
     return _table(("source", "config", "modality", "tasks", "licence", "images may be passed on"), rows)
 
 
 def _configs(facts: CardFacts) -> str:
     rows = []
     for name, shards in config_shards(facts.shards).items():
-        counts = {s: sum(x.rows for x in shards if _split(x) == s) for s in facts.splits}
+        counts = {s: sum(x.rows for x in shards if shard_split(x.path) == s) for s in facts.splits}
         splits = ", ".join(f"{s} {n:,}" for s, n in counts.items() if n)
         rows.append((f"`{name}`", splits, f"{sum(s.qa_pairs for s in shards):,}"))
     return _table(("config", "rows by split", "QA pairs"), rows)

@@ -7,13 +7,14 @@ where it is no. Of those where the answer is yes, hashes of ids choose; of the o
 expect the category, because it often occurs beside what is there: these are the hard ones.
 """
 
-import hashlib
 import math
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
+
+from rs_gpt4v_conversion.naming import hash_share
 
 Question = tuple[str, ...]
 """(`presence`, split, category), or (`comparison`, split, category, category): are there more of the first?"""
@@ -101,9 +102,3 @@ class Census:
         """
         shares = [self._together[c, absent] / self._images[c] for c in present if self._images[c]]
         return (sum(shares) / len(shares) if shares else 0.0) + 0.01
-
-
-def hash_share(*words: str) -> float:
-    """A number above 0 and up to 1 that depends on the words alone."""
-    digest = hashlib.sha256("\0".join(words).encode()).digest()
-    return (int.from_bytes(digest[:8], "big") + 1) / 2**64

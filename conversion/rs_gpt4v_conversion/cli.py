@@ -216,13 +216,8 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="make a release folder, or finish an interrupted one")
     build.add_argument("sources", type=Path, metavar="SOURCES.toml")
     build.add_argument("out", type=Path, metavar="OUT", help="a new folder; call it rs-gpt4v")
-    build.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes (one a core)",
-    )
+    cores = os.cpu_count() or 1
+    build.add_argument("--workers", type=int, default=cores, metavar="N", help="processes (one a core)")
     build.add_argument("--executor", choices=("local",), default="local", help="where the work is done")
     build.add_argument(
         "--missing-images", choices=("error", "skip"), default="error",

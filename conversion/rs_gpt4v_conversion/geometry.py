@@ -67,9 +67,7 @@ def in_cell(box: BBox, row: int, column: int, width: int, height: int) -> float:
 
 def clockwise(obb: Obb) -> Obb:
     """The corners in clockwise order as one looks at the image, beginning with the same one."""
-    xs, ys = obb[0::2], obb[1::2]
-    # the shoelace sum is positive where corners run clockwise with y down
-    if sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) >= 0:
+    if signed_area(obb) >= 0:
         return obb
     return (*obb[0:2], *obb[6:8], *obb[4:6], *obb[2:4])
 
@@ -81,10 +79,13 @@ def centre_inside(obb: Sequence[float], width: int | None, height: int | None) -
     return inside and (width is None or x <= width + SLACK) and (height is None or y <= height + SLACK)
 
 
-def area(obb: Obb) -> float:
-    """Area of four corners in pixels squared; 0 where their edges cross so that it cancels out."""
+def signed_area(obb: Sequence[float]) -> float:
+    """Area of four corners in pixels squared, above 0 where they run clockwise as one looks at the image.
+
+    Where edges cross, what lies on one side of the crossing cancels what lies on the other.
+    """
     xs, ys = obb[0::2], obb[1::2]
-    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4))) / 2
+    return sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) / 2  # the shoelace formula, with y down
 
 
 def in_turn(corners: Sequence[float]) -> list[float]:
@@ -97,7 +98,7 @@ def in_turn(corners: Sequence[float]) -> list[float]:
 
 
 def overlap(a: BBox, b: BBox) -> float:
-    """Intersection over union of two upright boxes."""
+    """Intersection over union of two upright boxes; 0 where one has no area."""
     w = min(a[2], b[2]) - max(a[0], b[0])
     h = min(a[3], b[3]) - max(a[1], b[1])
     shared = max(w, 0.0) * max(h, 0.0)

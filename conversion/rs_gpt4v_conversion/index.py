@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v_conversion.files import completed
+from rs_gpt4v_conversion.naming import shard_part
 from rs_gpt4v_conversion.rows import TAG
 
 SCHEMA = pa.schema(
@@ -22,10 +23,7 @@ SCHEMA = pa.schema(
         ("image_offset", pa.int64()),  # bytes from the file's start; null where the image is null
         ("image_length", pa.int64()),
         ("pairs", pa.int32()),
-        (
-            "words",
-            pa.list_(pa.int32()),
-        ),  # of question and answer, one count a pair, without the image tag
+        ("words", pa.list_(pa.int32())),  # of question and answer, one count a pair, without the image tag
     ]
 )
 
@@ -44,8 +42,7 @@ def write_index(folder: Path, shards: Iterable[str], ranges: Ranges) -> None:
 
 
 def _shard_index(folder: Path, shard: str, ranges: Ranges) -> pa.Table:
-    _, task, source, name = shard.split("/")
-    split = name.split("-")[0]
+    task, source, split = shard_part(shard)
     lines: list[dict[str, Any]] = []
     with pq.ParquetFile(folder / shard) as file:
         for group, places in enumerate(ranges(str(folder / shard))):

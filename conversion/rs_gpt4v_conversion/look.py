@@ -13,7 +13,7 @@ from typing import Any
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.naming import hash64
-from rs_gpt4v_conversion.pages import frame, save
+from rs_gpt4v_conversion.pages import filled, save
 from rs_gpt4v_conversion.release import ReleaseFolder
 from rs_gpt4v_conversion.rows import TAG
 
@@ -96,13 +96,14 @@ def write_page(release: ReleaseFolder, ids: Sequence[str], out: Path) -> None:
     if unknown:
         raise UsageError(f"{release.path}: {_unknown(release, unknown)}")
     rows = [found[i] for i in dict.fromkeys(ids)]
-    head, tail = frame("look.html").split("{{ rows }}")
-    head = head.replace("{{ title }}", escape(f"RS-GPT4V {release.manifest.get('version', '')}".strip()))
-    head = head.replace("{{ count }}", f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
-    head = head.replace("{{ contents }}", _contents(rows))
     colours = _colours(rows)
-    page = head + "\n".join(_row(row, n, colours) for n, row in enumerate(rows)) + tail
-    save(page, out)
+    parts = {
+        "title": escape(f"RS-GPT4V {release.manifest.get('version', '')}".strip()),
+        "count": f"{len(rows):,} row{'' if len(rows) == 1 else 's'}",
+        "contents": _contents(rows),
+        "rows": "\n".join(_row(row, n, colours) for n, row in enumerate(rows)),
+    }
+    save(filled("look.html", parts), out)
 
 
 def _unknown(release: ReleaseFolder, unknown: list[str]) -> str:

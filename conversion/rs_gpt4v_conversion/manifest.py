@@ -10,6 +10,7 @@ from typing import Any
 
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.files import sha256
+from rs_gpt4v_conversion.paper import note_lines
 from rs_gpt4v_conversion.reading import Tally
 from rs_gpt4v_conversion.shards import Shard
 
@@ -34,14 +35,7 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
         "date": config.date,
         "contract": contract,
         "shards": [
-            {
-                "path": s.path,
-                "rows": s.rows,
-                "qa_pairs": s.qa_pairs,
-                "bytes": s.bytes,
-                "sha256": s.sha256,
-            }
-            for s in data
+            {"path": s.path, "rows": s.rows, "qa_pairs": s.qa_pairs, "bytes": s.bytes, "sha256": s.sha256} for s in data
         ],
         "files": {
             name: _file(folder, name, listed.get(name))
@@ -53,10 +47,7 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
             for (task, source, split), count in sorted(tally.counts.items())
         ],
         "stages": stages(tally),
-        "notes": [
-            {"source": source, "note": reason, "count": count}
-            for (source, reason), count in sorted(tally.notes.items())
-        ],
+        "notes": note_lines(tally),
         "leakage": config.leakage,
         "shared": [asdict(shared) for shared in tally.shared],
         "sources": source_table(config),

@@ -1,21 +1,29 @@
 """Pages for people: one HTML file each, with everything it needs in it."""
 
 import importlib.resources
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import disk_trouble, write_bytes
 
+_PLACEHOLDER = re.compile(r"\{\{ (\w+) \}\}")
 
-def frame(name: str) -> str:
-    """A page with placeholders, and with the style that all pages share.
+
+def filled(name: str, parts: Mapping[str, str]) -> str:
+    """A page with its placeholders filled in, and with the style that all pages share.
+
+    All of them in one go: what a release says is never taken for a placeholder.
 
     Args:
-        name: Of its file in this package.
+        name: Of the page's file in this package.
+        parts: HTML by placeholder.
     """
     folder = importlib.resources.files("rs_gpt4v_conversion")
     style = (folder / "page.css").read_text(encoding="utf-8").rstrip()
-    return (folder / name).read_text(encoding="utf-8").replace("{{ style }}", style)
+    values = {**parts, "style": style}
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], (folder / name).read_text(encoding="utf-8"))
 
 
 def save(page: str, out: Path) -> None:

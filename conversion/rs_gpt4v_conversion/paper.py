@@ -164,33 +164,26 @@ def reject_lines(tally: Tally) -> list[dict[str, str | int]]:
     ]
 
 
+def note_lines(tally: Tally) -> list[dict[str, str | int]]:
+    """Notes by source and reason, for JSON."""
+    return [
+        {"source": source, "note": reason, "count": count} for (source, reason), count in sorted(tally.notes.items())
+    ]
+
+
 def as_json(lines: list[Line], tally: Tally) -> dict[str, object]:
     """What `plan --json` prints."""
     return {
         "rows": [asdict(line) for line in lines],
         "rejects": reject_lines(tally),
         "shared": [asdict(shared) for shared in tally.shared],
-        "notes": [
-            {"source": source, "note": reason, "count": count}
-            for (source, reason), count in sorted(tally.notes.items())
-        ],
+        "notes": note_lines(tally),
     }
 
 
 def as_text(lines: list[Line], tally: Tally, config: Config) -> str:
     """The table for people; below it what differs from the paper, rejects, shared images and notes."""
-    head = (
-        "task",
-        "source",
-        "split",
-        "images",
-        "pairs",
-        "merged",
-        "kept img",
-        "kept QA",
-        "paper img",
-        "paper QA",
-    )
+    head = ("task", "source", "split", "images", "pairs", "merged", "kept img", "kept QA", "paper img", "paper QA")
     body = [
         (
             x.task, x.source, x.split, f"{x.read_images:,}", f"{x.read_pairs:,}", f"{x.merged:,}",

@@ -1,6 +1,5 @@
 """Read a source from end to end: annotations in, drafts of rows out, every pair accounted for."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from rs_gpt4v_conversion.adapt import adapt, row_id
 from rs_gpt4v_conversion.census import Census
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.errors import GateError
+from rs_gpt4v_conversion.naming import hash64
 from rs_gpt4v_conversion.overlaps import Leak, Shared
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.records import Annotation, Draft, Flaw, Note, Reject, Scene
@@ -130,7 +130,7 @@ class _Before:
 def _chosen(spec: SourceSpec, limit: int) -> frozenset[str]:
     items = spec.source.read(Folder(spec.root), spec.options)
     ids = {item.image.image_id for item in items if isinstance(item, Scene | Annotation)}
-    return frozenset(sorted(ids, key=lambda i: hashlib.sha256(f"limit\0{i}".encode()).digest())[:limit])
+    return frozenset(sorted(ids, key=lambda i: hash64(i, "limit"))[:limit])
 
 
 def _scenes(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Scene | Flaw | Note]:

@@ -15,6 +15,9 @@ from typing import Literal
 BBox = tuple[float, float, float, float]
 """x1 y1 x2 y2 of an upright box, x1 < x2 and y1 < y2."""
 
+Window = tuple[int, int, int, int]
+"""x y w h of a part of an image."""
+
 Obb = tuple[float, float, float, float, float, float, float, float]
 """x y of four corners, clockwise in the image, starting at the source's first corner."""
 
@@ -59,7 +62,7 @@ class ImageRef:
     gsd: float | None = None  # metres per pixel
     origin: str = ""  # `<collection>/<name>`, equal for one picture in several sources; empty where not known
     parent: str = ""  # image id of the image that this is a tile of
-    window: tuple[int, int, int, int] | None = None  # x y w h of the tile in the file's pixels
+    window: Window | None = None  # the tile, in the file's pixels
     whole: tuple[int, int] | None = None  # width and height of the parent, as `width` and `height` are the tile's
     max_side: int | None = None  # the image is reduced so that no side is longer, in pixels
     stretch: Stretch | None = None  # of an image whose bands are no 8-bit RGB
@@ -156,6 +159,9 @@ class Turn:
     items: tuple[int, ...] = ()  # positions in the annotation's objects
 
 
+DEPENDENT = "follows a rejected turn"
+"""Why a turn is rejected that is sound, but comes after one that is not: it may speak of what nobody said."""
+
 Fact = Caption | Question | Presence | Count | Comparison | Position | Grounding | Referring | Region | Turn
 """What a source says about an image: each becomes one question-answer pair, or one reject."""
 
@@ -171,9 +177,8 @@ class Scene:
     image: ImageRef
     objects: tuple[Object, ...]
     searched: tuple[str, ...]  # categories that were looked for: one that is not marked is not there
-    uncertain: tuple[
-        str, ...
-    ] = ()  # categories of which a mark could not be used: neither counted nor said to be absent
+    # categories of which a mark could not be used: neither counted nor said to be absent
+    uncertain: tuple[str, ...] = ()
     boxes: BoxForm = "hbb"
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.manifest import NAME
+from rs_gpt4v_conversion.naming import shard_part
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, IndexError)
 """What reading a broken or strange Parquet file raises; a string that is no UTF-8 is a ValueError."""
@@ -33,17 +34,17 @@ class ShardEntry:
     @property
     def task(self) -> str:
         """The task that the path states."""
-        return self.path.split("/")[1]
+        return shard_part(self.path)[0]
 
     @property
     def source(self) -> str:
         """The source that the path states."""
-        return self.path.split("/")[2]
+        return shard_part(self.path)[1]
 
     @property
     def split(self) -> str:
         """The split that the file's name states."""
-        return self.path.rsplit("/", 1)[-1].split("-")[0]
+        return shard_part(self.path)[2]
 
 
 @dataclass(frozen=True, slots=True)

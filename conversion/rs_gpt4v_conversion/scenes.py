@@ -21,8 +21,9 @@ All choices go by hashes of ids.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from rs_gpt4v_conversion.census import Census, Sight, hash_share
+from rs_gpt4v_conversion.census import Census, Sight
 from rs_gpt4v_conversion.geometry import cell, in_cell
+from rs_gpt4v_conversion.naming import hash_share
 from rs_gpt4v_conversion.records import (
     Annotation,
     BBox,
@@ -61,7 +62,7 @@ WITHIN = 0.7
 
 def sight(scene: Scene) -> Sight:
     """What a scene tells of its categories."""
-    ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
+    ignored = _open(scene)
     blurred = bool(ignored - set(scene.searched))  # something of no known category is there that nobody judged
     counts = ((category, len(counted(scene.objects, category))) for category in scene.searched)
     return Sight(
@@ -70,6 +71,11 @@ def sight(scene: Scene) -> Sight:
         counts=tuple((category, count) for category, count in counts if count),
         certain=frozenset() if blurred else frozenset(scene.searched) - ignored,
     )
+
+
+def _open(scene: Scene) -> set[str]:
+    """Categories of which something in the image was not, or cannot be, judged."""
+    return {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
 
 
 def ask_all(scenes: Sequence[Scene]) -> Iterator[Annotation | Note]:

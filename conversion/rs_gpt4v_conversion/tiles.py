@@ -29,7 +29,7 @@ from typing import Any
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.geometry import centre_inside, clip, envelope, moved
-from rs_gpt4v_conversion.records import BBox, ImageRef, Obb, Object, Scene
+from rs_gpt4v_conversion.records import BBox, ImageRef, Obb, Object, Scene, Window
 from rs_gpt4v_conversion.sources import Options, Source
 
 OVERLAP = 200
@@ -37,8 +37,6 @@ KEEP = 0.7
 
 SLIVER = 0.1
 """Pixels: of an object that is in doubt no less is seen, in width and in height."""
-
-Window = tuple[int, int, int, int]
 
 
 def tiles(scene: Scene, source: Source, options: Options) -> Iterator[Scene]:

@@ -10,14 +10,15 @@ from PIL import Image, UnidentifiedImageError
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import completed
 from rs_gpt4v_conversion.images.decoding import DECODE_ERRORS, FORMATS
+from rs_gpt4v_conversion.images.encoding import PNG_MODES
 
 _FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
 }  # fmt: skip
 
 _MODES = {
-    "PNG": {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"},
-    "TIFF": {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"},
+    "PNG": PNG_MODES,
+    "TIFF": PNG_MODES,
     "BMP": {"1", "L", "P", "RGB", "RGBA"},
 }
 """Pixel formats that a format holds as they are."""

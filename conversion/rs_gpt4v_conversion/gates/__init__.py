@@ -21,6 +21,7 @@ from rs_gpt4v_conversion.gates.manifest import manifest_gate
 from rs_gpt4v_conversion.gates.mini import Mini
 from rs_gpt4v_conversion.gates.schema import schema_gate
 from rs_gpt4v_conversion.gates.splits import Splits
+from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.release import UNREADABLE, ReleaseFolder, Where
 
 __all__ = ["GateResult", "as_json", "as_text", "check", "run_gates"]
@@ -38,8 +39,6 @@ def check(path: Path) -> list[GateResult]:
     Raises:
         UsageError: The folder is no release.
     """
-    from rs_gpt4v_conversion.progress import Progress
-
     release = ReleaseFolder(path)
     progress = Progress("checking", sum(s.rows for s in release.shards), "rows")
     results = run_gates(

@@ -4,7 +4,7 @@ import math
 from typing import Any, ClassVar
 
 from rs_gpt4v_conversion.gates._gate import Findings, GateResult, name_of
-from rs_gpt4v_conversion.geometry import SLACK, centre_inside
+from rs_gpt4v_conversion.geometry import SLACK, centre_inside, signed_area
 from rs_gpt4v_conversion.release import Where
 
 
@@ -50,9 +50,7 @@ def _upright_flaw(bbox: list[float], width: int, height: int) -> str:
 
 
 def _obb_flaw(obb: list[float], width: int, height: int) -> str:
-    xs, ys = obb[0::2], obb[1::2]
-    # the shoelace sum is positive where corners run clockwise with y down
-    if sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) <= 0:
+    if signed_area(obb) <= 0:
         return f"obb {_short(obb)} without area, or not clockwise"
     if not centre_inside(obb, width, height):
         return f"obb {_short(obb)} whose centre is outside the image of {width}x{height}"

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from rs_gpt4v_conversion.gates._gate import Findings, GateResult, name_of
+from rs_gpt4v_conversion.naming import shard_split
 from rs_gpt4v_conversion.overlaps import TESTS
 from rs_gpt4v_conversion.release import Where
 
@@ -37,7 +38,7 @@ class Splits:
     def row(self, row: dict[str, Any], where: Where) -> None:
         """Look at one row."""
         name, source = name_of(row, where), row["source"] or ""
-        split = where.shard.rsplit("/", 1)[-1].split("-")[0]
+        split = shard_split(where.shard)
         others = [
             place
             for digest in {row["image_sha256"], row["source_sha256"]} - {None, ""}

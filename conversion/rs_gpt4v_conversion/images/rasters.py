@@ -29,7 +29,7 @@ from rs_gpt4v_conversion.images.decoding import (
     read_header,
 )
 from rs_gpt4v_conversion.images.georeference import Georeference, georeference
-from rs_gpt4v_conversion.images.vips import Window
+from rs_gpt4v_conversion.records import Window
 
 LARGE = "an image of more than 89 million pixels is to be cut or reduced"
 BANDS = "a TIFF has bands that Pillow does not read"

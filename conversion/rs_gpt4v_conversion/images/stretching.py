@@ -12,8 +12,8 @@ from rs_gpt4v_conversion.images import rasters, tiff
 from rs_gpt4v_conversion.images.decoding import ImageFlaw, guarded, open_image, read_bytes
 from rs_gpt4v_conversion.images.georeference import georeference
 from rs_gpt4v_conversion.images.rasters import Picture
-from rs_gpt4v_conversion.images.vips import Window, pixels
-from rs_gpt4v_conversion.records import Stretch
+from rs_gpt4v_conversion.images.vips import pixels
+from rs_gpt4v_conversion.records import Stretch, Window
 
 
 def stretched(path: Path, stretch: Stretch, window: Window | None) -> Picture:

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.images.decoding import ImageFlaw, deep
-
-Window = tuple[int, int, int, int]
-"""x y w h in pixels."""
+from rs_gpt4v_conversion.records import Window
 
 
 def require(why: str) -> Any:

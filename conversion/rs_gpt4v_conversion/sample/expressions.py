@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from rs_gpt4v_conversion.geometry import cell
 from rs_gpt4v_conversion.records import BBox
 from rs_gpt4v_conversion.sample.field import Field, Marked, draw_field
 from rs_gpt4v_conversion.sample.layout import chance
-from rs_gpt4v_conversion.templates.words import plural
+from rs_gpt4v_conversion.templates.words import plural, with_article
 
 PLACES = (
     ("in the upper left", "at the top", "in the upper right"),
@@ -36,8 +37,7 @@ def expressions(words: Sequence[str], boxes: Sequence[BBox], width: int, height:
     for word, place, box in zip(words, places, boxes, strict=True):
         group = [b for w, p, b in zip(words, places, boxes, strict=True) if (w, p) == (word, place)]
         if len(group) == 1:
-            article = "an" if word[0] in "aeiou" else "a"
-            found.append(f"{article} {word} {place}")
+            found.append(f"{with_article(word)} {place}")
         else:
             rank = sorted(group).index(box)
             found.append(f"the {ORDINALS[rank]} from the left of the {len(group)} {plural(word)} {place}")
@@ -45,8 +45,7 @@ def expressions(words: Sequence[str], boxes: Sequence[BBox], width: int, height:
 
 
 def _place(box: BBox, width: int, height: int) -> str:
-    row = min(2, max(0, int(3 * (box[1] + box[3]) / 2 / height)))
-    column = min(2, max(0, int(3 * (box[0] + box[2]) / 2 / width)))
+    row, column = cell(box, width, height)
     return PLACES[row][column]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rs_gpt4v_conversion.geometry import SLACK, area, centre_inside, clip, clockwise, envelope
+from rs_gpt4v_conversion.geometry import SLACK, centre_inside, clip, clockwise, envelope, signed_area
 from rs_gpt4v_conversion.records import BBox, Note, Obb
 
 FARTHEST = 1e7
@@ -63,7 +63,7 @@ def rotated(values: Sequence[float], width: int | None, height: int | None) -> P
     a, b, c, d, e, f, g, h = map(float, values)
     obb = clockwise((a, b, c, d, e, f, g, h))
     bbox, _ = _inside(envelope(obb), width, height)
-    if bbox is None or area(obb) <= 0:
+    if bbox is None or signed_area(obb) <= 0:
         return left_out("box without area, or outside its image, left out")
     if not centre_inside(obb, width, height):
         return Placed(
@@ -85,6 +85,18 @@ def _inside(box: BBox, width: int | None, height: int | None) -> tuple[BBox | No
     right, bottom = far if width is None else width, far if height is None else height
     cut = box[0] < -SLACK or box[1] < -SLACK or box[2] > right + SLACK or box[3] > bottom + SLACK
     return clip(box, right, bottom), cut
+
+
+def with_corners(flat: Placed, turned: Placed) -> Placed:
+    """An object whose upright and rotated boxes were drawn apart; one without an upright box has neither.
+
+    Args:
+        flat: Its upright box.
+        turned: Its rotated box; where that cannot be used, nothing is said of it.
+    """
+    if flat.bbox is None or turned.obb is None:
+        return flat
+    return Placed(flat.bbox, turned.obb, flat.notes + turned.notes)
 
 
 def left_out(reason: str) -> Placed:

@@ -11,7 +11,6 @@ in its image; a region (`iscrowd`, or `ignore` where a file has it) is an object
 file does not list are counted too. Two images of one id are refused: nobody could say whose the boxes are.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +18,11 @@ from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Scene
-from rs_gpt4v_conversion.sources._boxes import Placed, left_out, rotated, upright
+from rs_gpt4v_conversion.sources._boxes import Placed, left_out, rotated, upright, with_corners
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
+from rs_gpt4v_conversion.sources._json import describe, floats, load_object, records, side, typed
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
-
-MOST_PIXELS = 1_000_000
-"""No side of an image is longer: a larger number is no side."""
 
 Entries = list[tuple[str, dict[str, Any]]]
 """Annotations of one image, each with its place in the file."""
@@ -77,7 +73,7 @@ def read_coco(folder: Folder, path: Path, form: CocoForm, seen: dict[str, str]) 
         if number in numbers:
             raise SourceError(path, f"{number} for the second time", "an id of its own", record=f"{where}.id")
         numbers.add(number)
-        size = _side(image, "width", path, where), _side(image, "height", path, where)
+        size = side(image, "width", path, where), side(image, "height", path, where)
         marks = _marks(boxes.pop(number, []), names, size, form.quads, path)
         yield from _scene(image.get("file_name"), size, marks, form, searched, where, seen)
     if boxes:
@@ -143,13 +139,6 @@ def _by_image(content: dict[str, Any], path: Path) -> dict[int, Entries]:
     return boxes
 
 
-def _side(image: dict[str, Any], key: str, path: Path, where: str) -> int:
-    side: int = typed(image, key, int, path, where)
-    if not 1 <= side <= MOST_PIXELS:
-        raise SourceError(path, describe(side), "the image's side in pixels", record=f"{where}.{key}")
-    return side
-
-
 def _marks(entries: Entries, names: dict[int, str], size: tuple[int, int], quads: bool, path: Path) -> Marks:
     marks = Marks()
     for where, entry in entries:
@@ -158,11 +147,12 @@ def _marks(entries: Entries, names: dict[int, str], size: tuple[int, int], quads
             expected = "an id of the file's categories"
             raise SourceError(path, describe(category), expected, record=f"{where}.category_id")
         values = typed(entry, "bbox", list, path, where)
-        if len(values) != 4 or not all(map(_is_number, values)):
+        box = floats(values, 4)
+        if box is None:
             raise SourceError(path, describe(values), "x, y, width and height", record=f"{where}.bbox")
         corners = _quad(entry.get("segmentation")) if quads else None
         ignore = any(entry.get(key) == 1 for key in ("iscrowd", "ignore"))
-        marks.add(names[category], _placed([_float(v) for v in values], corners, size), ignore=ignore)
+        marks.add(names[category], _placed(box, corners, size), ignore=ignore)
     return marks
 
 
@@ -171,30 +161,13 @@ def _placed(values: list[float], corners: list[float] | None, size: tuple[int, i
     if w < 0 or h < 0:
         return left_out("box of negative width or height, left out")
     placed = upright((x, y, x + w, y + h), *size)
-    if corners is None or placed.bbox is None:
-        return placed
-    turned = rotated(corners, *size)
-    if turned.obb is None:
-        return placed
-    return Placed(placed.bbox, turned.obb, placed.notes + turned.notes)
+    return placed if corners is None else with_corners(placed, rotated(corners, *size))
 
 
 def _quad(segmentation: object) -> list[float] | None:
     """The corners of a polygon of four points; None for any other, and for the upright box itself."""
     polygon = segmentation[0] if isinstance(segmentation, list) and len(segmentation) == 1 else None
-    if not isinstance(polygon, list) or len(polygon) != 8 or not all(map(_is_number, polygon)):
+    corners = floats(polygon, 8)
+    if corners is None:
         return None
-    corners = [_float(v) for v in polygon]
     return None if len(set(corners[0::2])) == len(set(corners[1::2])) == 2 else corners
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _float(value: float) -> float:
-    """A number as float; one that is too large for that is infinite, as JSON's own large numbers are."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf

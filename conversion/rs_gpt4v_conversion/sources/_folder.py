@@ -1,4 +1,4 @@
-"""A source's folder: opens its annotation files and remembers what they held."""
+"""A source's folder: lists and opens its annotation files, and remembers what they held."""
 
 import hashlib
 import io
@@ -30,6 +30,21 @@ class Folder:
         """
         with self.open(path) as file:
             return file.read()
+
+    def text(self, path: Path, expected: str) -> str:
+        """Read a text file whole; a mark of its byte order is passed over.
+
+        Args:
+            path: The file.
+            expected: What it should be, for the message.
+
+        Raises:
+            SourceError: There is no such file, it cannot be read, or it is not UTF-8.
+        """
+        try:
+            return self.read(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise not_utf8(path, error.start, expected) from None
 
     @contextmanager
     def open(self, path: Path) -> Iterator[BinaryIO]:
@@ -79,6 +94,19 @@ class Folder:
     def images(self, *names: str) -> Path:
         """The first of the folders that exists, or the first name: annotations alone can be planned."""
         return next((self.root / n for n in names if (self.root / n).is_dir()), self.root / names[0])
+
+
+def files_by_stem(where: Path, suffix: str) -> dict[str, Path]:
+    """The files of a folder with an ending, by their names without it, in order; none where there is no such folder.
+
+    Hidden ones are passed over: systems leave a `._a.xml` beside an `a.xml`.
+    """
+    return {path.stem: path for path in sorted(where.glob(f"*{suffix}")) if not path.name.startswith(".")}
+
+
+def not_utf8(path: Path, position: int, expected: str) -> SourceError:
+    """The error for a byte that is not UTF-8."""
+    return SourceError(path, f"byte {position}, which is not UTF-8", expected, do="fetch it again")
 
 
 _REST = 1 << 20

@@ -140,14 +140,7 @@ def _placed(group: _Group, size: tuple[int, int], shown: str) -> Placed:
     placed = _centre_form(values, size) if group.centre else _corner_form(values, size)
     if placed.bbox is None:
         raise BoxFlaw("box without area, or outside its image", shown)
-    if placed.obb is not None and not _centred(placed.obb, size):
-        raise BoxFlaw("box whose centre is outside its image", shown)
     return placed
-
-
-def _centred(obb: tuple[float, ...], size: tuple[int, int]) -> bool:
-    x, y = sum(obb[0::2]) / 4, sum(obb[1::2]) / 4
-    return 0 <= x <= size[0] and 0 <= y <= size[1]
 
 
 def _corner_form(values: list[float], size: tuple[int, int]) -> Placed:

@@ -1,12 +1,17 @@
 """Annotation files in JSON: read once, checked where they enter, with errors that name file, record and finding."""
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
+
+UTF8 = "JSON in UTF-8"
+LONGEST_SIDE = 1_000_000
+"""Pixels: no side of an image is longer."""
 
 NESTED, DIGITS = "JSON nested without end", "a number of thousands of digits"
 
@@ -19,7 +24,7 @@ def load_object(folder: Folder, path: Path) -> dict[str, Any]:
     """
     value = load_json(folder, path)
     if not isinstance(value, dict):
-        raise SourceError(path, describe(value), "a JSON object", do="is it another dataset's?")
+        raise SourceError(path, describe(value), "a JSON object", do="is it another dataset's file?")
     return value
 
 
@@ -29,7 +34,7 @@ def load_json(folder: Folder, path: Path) -> Any:
     Raises:
         SourceError: The file is missing, not UTF-8, cut off or not JSON.
     """
-    return _parsed(_text(folder, path), path)
+    return _parsed(folder.text(path, UTF8), path)
 
 
 def load_list(folder: Folder, path: Path) -> list[dict[str, Any]]:
@@ -38,26 +43,19 @@ def load_list(folder: Folder, path: Path) -> list[dict[str, Any]]:
     Raises:
         SourceError: The file is missing, not UTF-8, cut off, not JSON, empty, or an element is no object.
     """
-    text = _text(folder, path)
+    text = folder.text(path, UTF8)
     first = text.lstrip().split("\n", 1)[0]
     if first[:1] == "[":
         values = _parsed(text, path)
     elif first.strip() == "{":  # indented: one object, and no line of it is JSON
-        raise SourceError(path, describe(_parsed(text, path)), "a list of objects", do="is it another dataset's?")
+        found = describe(_parsed(text, path))
+        raise SourceError(path, found, "a list of objects", do="is it another dataset's file?")
     else:
         lines = enumerate(text.split("\n"), 1)  # not splitlines: a text may hold other line ends
         values = [_parsed(line, path, number) for number, line in lines if line.strip()]
     if not values:
         raise SourceError(path, "no record", "a list of objects")
-    found: list[dict[str, Any]] = records({"": values}, "", path)
-    return found
-
-
-def _text(folder: Folder, path: Path) -> str:
-    try:
-        return folder.read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error.start) from None
+    return records({"": values}, "", path)
 
 
 def _parsed(text: str, path: Path, line: int = 1) -> Any:
@@ -106,14 +104,40 @@ def typed(record: dict[str, Any], key: str, kind: type | tuple[type, ...], path:
     return value
 
 
+def floats(values: object, count: int) -> list[float] | None:
+    """So many numbers of a list or tuple as floats, None where it is anything else (a bool is no number).
+
+    A number that is too large for a float is infinite, as one with a point is that is too large where JSON is read.
+    """
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return None
+    return [_float(v) for v in values]
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def side(image: dict[str, Any], key: str, path: Path, where: str) -> int:
+    """Width or height of an image as the file states it, pixels.
+
+    Raises:
+        SourceError: It is missing, no whole number, or no image has such a side.
+    """
+    value: int = typed(image, key, int, path, where)
+    if not 1 <= value <= LONGEST_SIDE:
+        raise SourceError(path, describe(value), "the image's side in pixels", record=f"{where}.{key}")
+    return value
+
+
 def is_cut(message: str, position: int, text: str) -> bool:
     """Whether a message of the decoder, about a position of the text, comes from the text's end."""
     return message != "Extra data" and (position >= len(text.rstrip()) - 1 or message.startswith("Unterminated"))
-
-
-def not_utf8(path: Path, position: int) -> SourceError:
-    """The error for a byte that is no UTF-8."""
-    return SourceError(path, f"byte {position}, which is not UTF-8", "JSON in UTF-8", do="fetch it again")
 
 
 def another_kind(path: Path, keys: Iterable[str], key: str) -> SourceError:

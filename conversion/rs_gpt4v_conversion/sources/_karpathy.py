@@ -16,11 +16,8 @@ from rs_gpt4v_conversion.records import Annotation, Caption, Flaw, ImageRef
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
 from rs_gpt4v_conversion.sources._names import image_name_flaw
-from rs_gpt4v_conversion.sources._source import Option
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
-
-ANNOTATIONS = Option(name="annotations", help="the JSON file, where it is not in its usual place", path=True)
 
 DATASETS = {"rsicd", "ucm", "sydney", "rsitmd"}
 """What files of this form say of themselves under `dataset`, in lower case."""

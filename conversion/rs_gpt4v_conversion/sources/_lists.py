@@ -8,6 +8,7 @@ from pathlib import Path
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Note
 from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._lines import load_lines
 
 ID = re.compile("[0-9]+")
 
@@ -81,18 +82,9 @@ def annotated(lists: Lists, files: Collection[str], where: Path) -> tuple[list[t
 
 
 def _ids(folder: Folder, path: Path) -> list[str]:
-    try:
-        lines = folder.read(path).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            path, f"byte {error.start}, which is not UTF-8", "one id a line", do="fetch it again"
-        ) from None
-    ids = []
-    for number, line in enumerate(lines, 1):
-        name = line.strip()
-        if name and not ID.fullmatch(name):
+    lines = load_lines(folder, path, "one id a line")
+    for number, name in lines:
+        if not ID.fullmatch(name):
             do = "is it another dataset's list, or one of a single category?"
             raise SourceError(path, repr(name[:60]), "an id of digits", record=f"line {number}", do=do)
-        if name:
-            ids.append(name)
-    return ids
+    return [name for _, name in lines]

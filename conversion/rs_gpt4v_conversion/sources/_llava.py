@@ -24,9 +24,6 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The contract's, repeated so that `plan` need not import it (tested to be equal)."""
 
-SPLITS = ("train", "validation", "test", "phili")
-"""Likewise."""
-
 ALIASES = {
     "object existence": "presence", "object quantity": "count", "object position": "position",
     "rural or urban": "rural_urban", "scene type": "theme",

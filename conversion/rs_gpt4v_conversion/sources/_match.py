@@ -2,17 +2,8 @@
 
 from collections.abc import Sequence
 
+from rs_gpt4v_conversion.geometry import overlap
 from rs_gpt4v_conversion.records import BBox
-
-
-def overlap(a: BBox, b: BBox) -> float:
-    """Intersection over union of two upright boxes; 0 where one has no area."""
-    w = min(a[2], b[2]) - max(a[0], b[0])
-    h = min(a[3], b[3]) - max(a[1], b[1])
-    if w <= 0 or h <= 0:
-        return 0.0
-    both = w * h
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
 def match(left: Sequence[tuple[str, BBox]], right: Sequence[tuple[str, BBox]], least: float) -> dict[int, int]:

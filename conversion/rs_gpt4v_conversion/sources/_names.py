@@ -1,4 +1,6 @@
-"""Names of image files as annotations give them."""
+"""Names as sources spell them: of image files, which must be safe, and of categories and folders, which vary."""
+
+import re
 
 LONGEST = 255
 """Bytes of a file name that file systems take."""
@@ -32,6 +34,11 @@ def image_path_flaw(path: object) -> str:
     if not _is_unicode(path):
         return "image name is not Unicode"
     return ""
+
+
+def plain(name: str) -> str:
+    """A name without capitals, blanks, dashes and underscores: spellings of one name become equal."""
+    return re.sub(r"[\s_-]+", "", name).lower()
 
 
 def _is_unicode(text: str) -> bool:

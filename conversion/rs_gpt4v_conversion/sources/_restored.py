@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
+from rs_gpt4v_conversion.naming import SPLITS
 from rs_gpt4v_conversion.records import Annotation, BBox, ImageRef, Note, Obb, Object, Turn
 from rs_gpt4v_conversion.sidecar import lines_file, rows_file
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._json import load_list, typed
-from rs_gpt4v_conversion.sources._llava import CATEGORIES, SPLITS, Parsed, RecordFlaw, form_of, parse
+from rs_gpt4v_conversion.sources._llava import CATEGORIES, Parsed, RecordFlaw, form_of, parse
 from rs_gpt4v_conversion.sources._names import image_path_flaw
 
 FITS = "fetch the file and its sidecars again, or move the sidecars away"

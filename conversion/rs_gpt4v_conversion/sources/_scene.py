@@ -55,6 +55,10 @@ class Marks:
         self._uncertain.update(categories)
         self._number += 1
 
+    def unsure(self, *categories: str) -> None:
+        """Make categories uncertain in this image: an object of theirs may be missing here, or be here twice."""
+        self._uncertain.update(categories)
+
     def met(self, categories: Iterable[str]) -> tuple[str, ...]:
         """Those of the categories of which the source has an object here, usable or not."""
         here = {o.category for o in self.objects} | self._uncertain
@@ -77,7 +81,3 @@ class Marks:
                 task="grounding", split=split, image_id=image_id, record=f"{image_id} {category}",
                 reason=reason, detail=detail,
             )  # fmt: skip
-
-    def unsure(self, *categories: str) -> None:
-        """Make categories uncertain in this image: an object of theirs may be missing here, or be here twice."""
-        self._uncertain.update(categories)

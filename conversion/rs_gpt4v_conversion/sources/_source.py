@@ -21,6 +21,9 @@ class Option:
     states: bool = False  # its value takes the place of the field of this name in `Source`
 
 
+ANNOTATIONS = Option(name="annotations", help="the JSON file, where it is not in its usual place", path=True)
+"""For sources whose annotations may be a single file."""
+
 BOXES = Option(name="boxes", help="how boxes are written in text: upright or rotated", choices=("hbb", "obb"))
 """For sources whose objects have rotated boxes."""
 

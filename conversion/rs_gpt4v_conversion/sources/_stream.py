@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rs_gpt4v_conversion.errors import SourceError
-from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._json import DIGITS, NESTED, another_kind, describe, is_cut, not_utf8
+from rs_gpt4v_conversion.sources._folder import Folder, not_utf8
+from rs_gpt4v_conversion.sources._json import DIGITS, NESTED, UTF8, another_kind, describe, is_cut
 
 BLOCK = 1 << 18
 """Bytes read at a time, as long as no record is longer."""
@@ -88,7 +88,8 @@ class _Window:
     def members(self) -> Iterator[str]:
         """The names of an object's members; whoever asks for the next one has read the value."""
         if self.peek() not in ("{", ""):
-            raise SourceError(self.path, describe(self._outermost()), "a JSON object", do="is it another dataset's?")
+            found = describe(self._outermost())
+            raise SourceError(self.path, found, "a JSON object", do="is it another dataset's file?")
         self._take("{")
         more = self.peek() != "}"
         while more:
@@ -191,7 +192,7 @@ class _Window:
         try:
             more = self._decode.decode(content, final=not content)
         except UnicodeDecodeError as error:
-            raise not_utf8(self.path, self._bytes - kept + error.start) from None
+            raise not_utf8(self.path, self._bytes - kept + error.start, UTF8) from None
         self._bytes += len(content)
         self._ended = not content
         self._text, self._at = rest + more, 0

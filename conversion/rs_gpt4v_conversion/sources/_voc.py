@@ -1,7 +1,6 @@
 """What sources with one XML file an image have in common, VOC's form above all: files, sizes, categories, boxes."""
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
@@ -9,7 +8,8 @@ from xml.etree.ElementTree import Element
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Note
 from rs_gpt4v_conversion.sources._boxes import upright
-from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
+from rs_gpt4v_conversion.sources._names import plain
 from rs_gpt4v_conversion.sources._scene import Marks
 from rs_gpt4v_conversion.sources._xml import number, text
 
@@ -34,7 +34,7 @@ class Vocabulary:
     def __init__(self, title: str, words: Mapping[str, str]) -> None:
         self.searched = tuple(dict.fromkeys(words.values()))
         self._title = title
-        self._words = {_plain(v): v for v in words.values()} | {_plain(k): v for k, v in words.items()}
+        self._words = {plain(v): v for v in words.values()} | {plain(k): v for k, v in words.items()}
         self._known = False
         self._stray: SourceError | None = None
 
@@ -46,7 +46,7 @@ class Vocabulary:
             file: Where it is.
             record: Names the object in the file.
         """
-        word = self._words.get(_plain(name))
+        word = self._words.get(plain(name))
         if word is not None:
             self._known = True
         elif self._stray is None:
@@ -64,13 +64,9 @@ class Vocabulary:
             raise self._stray
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).lower()
-
-
 def xml_files(where: Path) -> dict[str, Path]:
-    """The XML files of a folder by their names without the ending, in order; none where there is no such folder."""
-    return {path.stem: path for path in sorted(where.glob("*.xml")) if not path.name.startswith(".")}
+    """The XML files of a folder, see `files_by_stem`."""
+    return files_by_stem(where, ".xml")
 
 
 def element(item: Element, path: str, file: Path, record: str) -> Element:

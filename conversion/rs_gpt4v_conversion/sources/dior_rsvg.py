@@ -46,7 +46,8 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Fact, Flaw, ImageRef, Note, Object, Referring, Region
 from rs_gpt4v_conversion.sources._boxes import upright
 from rs_gpt4v_conversion.sources._dior import CATEGORIES, LAST_TEST, LAST_TRAINVAL
-from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
+from rs_gpt4v_conversion.sources._lines import load_lines
 from rs_gpt4v_conversion.sources._source import Option, Options, PaperFigure, Source
 from rs_gpt4v_conversion.sources._xml import load_xml, number, text
 
@@ -140,7 +141,7 @@ def official_split(options: Options) -> bool:
 def _paths(folder: Folder) -> list[Path]:
     """The annotation files in the order in which the authors' lists count them."""
     annotations = folder.root / "Annotations"
-    paths = sorted(p for p in annotations.glob("*.xml") if not p.name.startswith("."))
+    paths = list(files_by_stem(annotations, ".xml").values())
     if not paths:
         raise SourceError(annotations, "no annotation files", "Annotations/<id>.xml", do="check `root`")
     return paths
@@ -151,12 +152,9 @@ def _splits(folder: Folder) -> dict[int, str]:
     splits: dict[int, str] = {}
     for name, split in LISTS.items():
         path = folder.root / f"{name}.txt"
-        lines = folder.read(path).decode("ascii", "replace").split("\n")
-        for i, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            if not re.fullmatch(r"[0-9]{1,9}", line.strip()):
-                raise SourceError(path, repr(line.strip()[:40]), "the number of an expression", record=f"line {i}")
+        for i, line in load_lines(folder, path, "numbers of expressions"):
+            if not re.fullmatch(r"[0-9]{1,9}", line):
+                raise SourceError(path, repr(line[:40]), "the number of an expression", record=f"line {i}")
             at = int(line)
             if at in splits:
                 raise SourceError(path, f"{at} a second time", "each number in one list, once", record=f"line {i}")

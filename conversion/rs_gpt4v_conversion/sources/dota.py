@@ -40,7 +40,7 @@ from pathlib import Path
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Scene
 from rs_gpt4v_conversion.sources._boxes import rotated
-from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
 from rs_gpt4v_conversion.sources._source import BOXES, TILING, Option, Options, Source, box_form
@@ -156,7 +156,7 @@ def _part(root: Path, theirs: str, version: str) -> _Part | None:
 
 
 def _held(root: Path, theirs: str, version: str) -> list[str]:
-    return [name for name in label_folders(theirs, version) if any((root / name).glob("*.txt"))]
+    return [name for name in label_folders(theirs, version) if files_by_stem(root / name, ".txt")]
 
 
 def _read_part(
@@ -165,7 +165,7 @@ def _read_part(
     images = _images(part.folder)
     searched = _searched(version)
     objects = turned = 0
-    for path in sorted(part.labels.glob("*.txt")):
+    for path in files_by_stem(part.labels, ".txt").values():
         image = images.pop(path.stem, part.folder / "images" / f"{path.stem}.png")
         size = folder.size(image)
         labels = _read_labels(folder, path, version, size)
@@ -195,7 +195,7 @@ def _images(root: Path) -> dict[str, Path]:
     """The images of a split by name; the first of two that differ in their ending alone."""
     found: dict[str, Path] = {}
     for pattern in ("images/*", "images/images/*", "images/part*/*", "images/part*/images/*"):
-        paths = [p for p in root.glob(pattern) if p.suffix.lower() in SUFFIXES]
+        paths = [p for p in root.glob(pattern) if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
         for path in sorted(paths, key=lambda p: (SUFFIXES.index(p.suffix.lower()), p)):
             found.setdefault(path.stem, path)
     return found
@@ -207,10 +207,7 @@ def _searched(version: str) -> tuple[str, ...]:
 
 
 def _read_labels(folder: Folder, path: Path, version: str, size: tuple[int, int] | None) -> _Labels:
-    try:
-        text = folder.read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(path, f"byte {error.start}, which is not UTF-8", "DOTA's labels") from None
+    text = folder.text(path, "DOTA's labels")
     labels = _Labels()
     searched = _searched(version)
     lines = text.splitlines()

@@ -33,8 +33,8 @@ from xml.etree.ElementTree import Element
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Flaw, ImageRef, Note, Scene
-from rs_gpt4v_conversion.sources._boxes import Placed, rotated
-from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._boxes import Placed, left_out, rotated
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
 from rs_gpt4v_conversion.sources._json import describe
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
@@ -120,13 +120,13 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Flaw | Note]:
         images = folder.root / place / "images"
         for stem, file in files.items():
             yield from _image(folder, file, f"{part}_{stem}", images / f"{stem}.tif", split, words, options)
-        missing = sum(p.stem not in files for p in images.glob("*.tif"))
+        missing = len(files_by_stem(images, ".tif").keys() - files.keys())
         if missing:
             yield Note(reason="image without an annotation file, left out", count=missing)
     if not found:
         raise SourceError(folder.root, "no labels", "train/part1/labelXml/<n>.xml", do="check `root`")
     words.check()
-    test = sum(1 for _ in (folder.root / "test" / "images").glob("*.tif"))
+    test = len(files_by_stem(folder.root / "test" / "images", ".tif"))
     if test:
         yield Note(reason="image of the official test split, which has no labels, left out", count=test)
 
@@ -180,7 +180,7 @@ def _placed(points: Element, size: Size) -> Placed:
     if len(found) == 5 and found[0] == found[4]:
         del found[4]
     if len(found) != 4:
-        return Placed(None, None, (Note(reason="box that has not four corners, left out"),))
+        return left_out("box that has not four corners, left out")
     return rotated([v for point in found for v in point], *size)
 
 

@@ -28,7 +28,7 @@ from rs_gpt4v_conversion.geometry import corners
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Scene
 from rs_gpt4v_conversion.sources._boxes import rotated
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
+from rs_gpt4v_conversion.sources._json import describe, floats, load_object, records, side, typed
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
 from rs_gpt4v_conversion.sources._source import BOXES, Options, Source, box_form
@@ -89,7 +89,7 @@ def _read_split(
     for i, image in enumerate(records(content, "images", path)):
         where = f"images[{i}]"
         number = typed(image, "id", int, path, where)
-        width, height = (typed(image, key, int, path, where) for key in ("width", "height"))
+        width, height = (side(image, key, path, where) for key in ("width", "height"))
         marks = _marks(boxes.pop(number, []), names, width, height, path)
         name = image.get("filename")
         flaw = image_name_flaw(name)
@@ -134,20 +134,17 @@ def _marks(
         if category not in names:
             expected = "an id of the file's categories"
             raise SourceError(path, str(category), expected, record=f"{where}.category_id")
-        if len(values) != 5 or not all(_is_number(v) for v in values):
+        numbers = floats(values, 5)
+        if numbers is None or not all(map(math.isfinite, numbers)):
             expected = "centre x and y, width, height and angle"
             raise SourceError(path, describe(values), expected, record=f"{where}.bbox")
-        cx, cy, w, h, theta = map(float, values)
+        cx, cy, w, h, theta = numbers
         placed = rotated(corners(cx, cy, max(w, 0.0), max(h, 0.0), theta), width, height)
         marks.add(
             CATEGORIES[names[category]], placed,
             difficult=bool(box.get("difficult", False)), ignore=names[category] == IGNORED,
         )  # fmt: skip
     return marks
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 SOURCE = Source(

@@ -33,8 +33,7 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Flaw, Note, Scene
 from rs_gpt4v_conversion.sources._coco import CocoForm, read_coco
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS
-from rs_gpt4v_conversion.sources._source import Option, Options, Source, option_path
+from rs_gpt4v_conversion.sources._source import ANNOTATIONS, Option, Options, Source, option_path
 
 SPLITS = {"train2017": "train", "test2017": "test"}
 

@@ -51,14 +51,25 @@ from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.geometry import envelope, in_turn, overlap
-from rs_gpt4v_conversion.records import Annotation, BoxForm, Fact, Flaw, ImageRef, Note, Object, Referring, Turn
+from rs_gpt4v_conversion.naming import SPLITS
+from rs_gpt4v_conversion.records import (
+    DEPENDENT,
+    Annotation,
+    BoxForm,
+    Fact,
+    Flaw,
+    ImageRef,
+    Note,
+    Object,
+    Referring,
+    Turn,
+)
 from rs_gpt4v_conversion.sources._boxes import rotated
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._grid import GRID, UNKNOWN, BoxFlaw, convert, has_angles, has_boxes
 from rs_gpt4v_conversion.sources._json import describe, load_list
 from rs_gpt4v_conversion.sources._llava import (
     CATEGORIES,
-    SPLITS,
     Parsed,
     RecordFlaw,
     category_of,
@@ -189,11 +200,7 @@ class _Reader:
                 )  # fmt: skip
             return None
         path = Path(str(options["names"]))
-        try:
-            names = self.folder.read(path).decode("utf-8-sig").split("\n")
-        except UnicodeDecodeError as error:
-            raise SourceError(path, f"byte {error.start}, which is not UTF-8", "names in UTF-8") from None
-        names = [name.rstrip("\r") for name in names]
+        names = [name.rstrip("\r") for name in self.folder.text(path, "names in UTF-8").split("\n")]
         names = names[:-1] if names and not names[-1] else names
         if len(names) != len(self.entries):
             raise SourceError(path, f"{len(names):,} names", f"{len(self.entries):,}, one for each record")
@@ -256,7 +263,7 @@ class _Reader:
                 except BoxFlaw as flaw:
                     reason, detail = flaw.reason, flaw.detail
             yield self._flaw(image.path, f"{where}.{i}", reason, detail)
-            reason, detail = "follows a rejected turn", ""
+            reason, detail = DEPENDENT, ""
 
     def _fact(self, question: str, answer: str, parsed: Parsed, image: _Image, dialogue: int) -> Fact:
         asked, said = question.strip(), answer.strip()

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Flaw, ImageRef, Note, Scene
-from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
 from rs_gpt4v_conversion.sources._json import describe
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._source import Options, Source
@@ -71,7 +71,7 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Flaw | Note]:
         yield from (*unsized, *name_note(root, name), *marks.notes)
         yield marks.scene("train", ref, words.searched, "hbb")
     words.check()
-    missing = sum(p.stem not in files for p in (base / "JPEGImages").glob("*.jpg"))
+    missing = len(files_by_stem(base / "JPEGImages", ".jpg").keys() - files.keys())
     if missing:
         yield Note(reason="image without an annotation file, left out", count=missing)
 

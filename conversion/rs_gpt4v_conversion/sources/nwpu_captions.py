@@ -29,9 +29,9 @@ from rs_gpt4v_conversion.records import Annotation, Caption, Flaw, ImageRef
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._images import listing
 from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
-from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS, SPLITS
-from rs_gpt4v_conversion.sources._names import image_name_flaw
-from rs_gpt4v_conversion.sources._source import Options, PaperFigure, Source, option_path
+from rs_gpt4v_conversion.sources._karpathy import SPLITS
+from rs_gpt4v_conversion.sources._names import image_name_flaw, plain
+from rs_gpt4v_conversion.sources._source import ANNOTATIONS, Options, PaperFigure, Source, option_path
 
 CAPTIONS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 """Keys of an image's captions: all five are expected."""
@@ -119,15 +119,11 @@ class _Folders:
 
     def __init__(self, images: Path) -> None:
         self._names = listing(images)
-        self._plain = {_plain(name): name for name in self._names}
+        self._plain = {plain(name): name for name in self._names}
 
     def name(self, scene_class: str) -> str:
         """The folder of a class as it is spelt on the disk, or as the class is where there is none."""
-        return scene_class if scene_class in self._names else self._plain.get(_plain(scene_class), scene_class)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).lower()
+        return scene_class if scene_class in self._names else self._plain.get(plain(scene_class), scene_class)
 
 
 SOURCE = Source(

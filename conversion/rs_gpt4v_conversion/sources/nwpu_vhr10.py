@@ -30,11 +30,11 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Flaw, ImageRef, Note, Scene
 from rs_gpt4v_conversion.sources._boxes import upright
 from rs_gpt4v_conversion.sources._coco import CocoForm, read_coco
-from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
+from rs_gpt4v_conversion.sources._lines import load_lines
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
-from rs_gpt4v_conversion.sources._source import Options, Source, option_path
+from rs_gpt4v_conversion.sources._source import ANNOTATIONS, Options, Source, option_path
 
 CATEGORIES = (
     "airplane", "ship", "storage tank", "baseball diamond", "tennis court", "basketball court", "ground track field",
@@ -57,7 +57,7 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Flaw | Note]:
         SourceError: Neither form is there, or a file is not of its form.
     """
     places = [folder.root / NAME, folder.root]
-    texts = next((p for p in places if any((p / "ground truth").glob("*.txt"))), None)
+    texts = next((p for p in places if files_by_stem(p / "ground truth", ".txt")), None)
     found = next((p for p in places if (p / "annotations.json").exists()), None)
     if "annotations" in options or (texts is None and found is not None):
         path = option_path(options, "annotations", (found or folder.root) / "annotations.json")
@@ -78,19 +78,19 @@ def _coco_form(folder: Folder) -> CocoForm:
 
 
 def _read_texts(folder: Folder, root: Path) -> Iterator[Scene | Flaw | Note]:
-    files = sorted((root / "ground truth").glob("*.txt"))
-    for path in files:
-        ref = _ref(folder, root / POSITIVE / f"{path.stem}.jpg", "positive")
+    files = files_by_stem(root / "ground truth", ".txt")
+    for stem, path in files.items():
+        ref = _ref(folder, root / POSITIVE / f"{stem}.jpg", "positive")
         marks = _marks(folder, path, ref)
         yield from _scene(ref, marks)
-    alone = {p.stem for p in (root / POSITIVE).glob("*.jpg")} - {p.stem for p in files}
+    alone = files_by_stem(root / POSITIVE, ".jpg").keys() - files.keys()
     if alone:
         yield Note(reason="image without a file of its boxes", count=len(alone))
 
 
 def _read_negative(folder: Folder) -> Iterator[Scene | Flaw | Note]:
     images = folder.images(f"{NAME}/{NEGATIVE}", NEGATIVE)
-    paths = sorted(images.glob("*.jpg"))
+    paths = files_by_stem(images, ".jpg").values()
     if not paths:
         yield Note(reason=f"no images in the folder {NEGATIVE!r}")
     for path in paths:
@@ -119,15 +119,9 @@ def _scene(ref: ImageRef, marks: Marks) -> Iterator[Scene | Flaw | Note]:
 def _marks(folder: Folder, path: Path, ref: ImageRef) -> Marks:
     """The boxes of one text file."""
     expected = "a line such as (10,20),(30,40),1 for each box"
-    try:
-        lines = folder.read(path).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(path, f"byte {error.start}, which is not UTF-8", expected) from None
     marks = Marks()
     boxes = 0
-    for i, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for i, line in load_lines(folder, path, expected):
         numbers = _numbers(line)
         if numbers is None:
             marks.lose(CATEGORIES, "line that is no box, left out")

@@ -38,7 +38,7 @@ from typing import Any
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._json import load_json
+from rs_gpt4v_conversion.sources._json import floats, load_json
 from rs_gpt4v_conversion.sources._pth import load_pth
 from rs_gpt4v_conversion.sources._rsvg import CITATION, Expression, annotations
 from rs_gpt4v_conversion.sources._source import Options, Source
@@ -85,22 +85,11 @@ def _expression(record: Any, where: str) -> Expression:
     if not isinstance(record, list | tuple) or len(record) < 3:
         return Expression(record=where, name=None, flaw=BAD_RECORD)
     name, box, words = record[:3]
-    numbers = _numbers(box)
-    if not isinstance(name, str) or numbers is None or not isinstance(words, str):
+    numbers = floats(box, 4)
+    named = isinstance(name, str) and isinstance(words, str)
+    if not named or numbers is None or not all(map(math.isfinite, numbers)):
         return Expression(record=where, name=name, flaw=BAD_RECORD)
-    return Expression(record=where, name=name, box=numbers, text=words.strip())
-
-
-def _numbers(box: Any) -> tuple[float, ...] | None:
-    if not isinstance(box, list | tuple) or len(box) != 4:
-        return None
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box):
-        return None
-    try:
-        numbers = tuple(map(float, box))
-    except OverflowError:
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
+    return Expression(record=where, name=name, box=tuple(numbers), text=words.strip())
 
 
 SOURCE = Source(

@@ -33,6 +33,7 @@ from pathlib import Path
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._lines import load_lines
 from rs_gpt4v_conversion.sources._rsvg import Expression, annotations
 from rs_gpt4v_conversion.sources._source import Options, Source
 
@@ -104,23 +105,17 @@ def _readings(numbers: list[str]) -> Iterator[list[str]]:
 
 def _lines(folder: Folder, path: Path) -> tuple[list[Expression], int]:
     """The expressions of a file, and how many decimal commas were put right."""
-    try:
-        content = folder.read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"byte {error.start}, which is not UTF-8"
-        raise SourceError(path, found, f"lines of {FORM} in UTF-8", do="fetch it again") from None
     expressions, commas = [], 0
-    for i, line in enumerate(content.split("\n"), 1):
-        if line.strip():
-            read_line = parse(line.strip())
-            where = f"{path.stem}:{i}"
-            if isinstance(read_line, str):
-                name = line.split(",", 1)[0].strip()
-                expressions.append(Expression(record=where, name=name, text=line.strip(), flaw=read_line))
-                continue
-            name, box, expression, comma = read_line
-            commas += comma
-            expressions.append(Expression(record=where, name=name, box=box, text=expression))
+    for i, line in load_lines(folder, path, f"lines of {FORM} in UTF-8"):
+        read_line = parse(line)
+        where = f"{path.stem}:{i}"
+        if isinstance(read_line, str):
+            name = line.split(",", 1)[0].strip()
+            expressions.append(Expression(record=where, name=name, text=line, flaw=read_line))
+            continue
+        name, box, expression, comma = read_line
+        commas += comma
+        expressions.append(Expression(record=where, name=name, box=box, text=expression))
     if all(e.flaw for e in expressions):
         found = f"none in {len(expressions):,} lines" if expressions else "an empty file"
         raise SourceError(path, found, f"lines of {FORM}", do="is it another dataset's file?")

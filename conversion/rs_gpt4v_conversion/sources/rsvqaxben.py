@@ -35,7 +35,6 @@ BigEarthNet's images and labels are CDLA-Permissive-1.0 and contain Copernicus S
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Note, Stretch
@@ -124,7 +123,7 @@ class _Header:
 
     def __init__(self, folder: Folder, images: Path) -> None:
         self._folder, self._there = folder, images.is_dir()
-        self._found: dict[str, Any] = {}
+        self._found: list[Stretch | None] = []  # one, once an image was at hand
 
     def stretch(self, path: Path) -> Stretch | None:
         """How the bands of an image become red, green and blue, or None where they are that already."""
@@ -135,9 +134,8 @@ class _Header:
             count, bits = samples
             places = PLACES.get(count) if bits == 16 else None
             known = Stretch(bands=RED_GREEN_BLUE, low=LOW, high=HIGH, places=places) if places else None
-            self._found["stretch"] = known
-        stretch: Stretch | None = self._found.get("stretch")
-        return stretch
+            self._found.append(known)
+        return self._found[0] if self._found else None
 
 
 SOURCE = Source(

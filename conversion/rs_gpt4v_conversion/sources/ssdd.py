@@ -34,13 +34,12 @@ from xml.etree.ElementTree import Element
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import BoxForm, Flaw, ImageRef, Note, Scene
-from rs_gpt4v_conversion.sources._boxes import Placed, rotated, upright
+from rs_gpt4v_conversion.sources._boxes import Placed, rotated, upright, with_corners
 from rs_gpt4v_conversion.sources._coco import CocoForm, read_coco
-from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._karpathy import ANNOTATIONS
+from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
 from rs_gpt4v_conversion.sources._names import image_name_flaw
 from rs_gpt4v_conversion.sources._scene import Marks
-from rs_gpt4v_conversion.sources._source import BOXES, Options, Source, box_form, option_path
+from rs_gpt4v_conversion.sources._source import ANNOTATIONS, BOXES, Options, Source, box_form, option_path
 from rs_gpt4v_conversion.sources._xml import load_xml, number, size, text
 
 SPLITS = ("train", "test")
@@ -75,7 +74,7 @@ def read(folder: Folder, options: Options) -> Iterator[Scene | Flaw | Note]:
     for place in PLACES:
         root = folder.root / place
         for split in SPLITS:
-            if any((root / f"Annotations_{split}").glob("*.xml")):
+            if files_by_stem(root / f"Annotations_{split}", ".xml"):
                 yield from _read_xml(folder, root, form, seen)
                 return
             if (root / f"annotations/{split}.json").exists():
@@ -118,17 +117,17 @@ def _whole(folder: Folder) -> Path:
 
 def _read_xml(folder: Folder, root: Path, form: BoxForm, seen: dict[str, str]) -> Iterator[Scene | Flaw | Note]:
     for split in SPLITS:
-        files = sorted((root / f"Annotations_{split}").glob("*.xml"))
+        files = files_by_stem(root / f"Annotations_{split}", ".xml")
         images = next(
             (p for p in (root / f"JPEGImages_{split}", root / "JPEGImages") if p.is_dir()), root / "JPEGImages"
         )
         if not files:
             yield _missing(split)
             continue
-        for path in files:
+        for path in files.values():
             yield from _read_image(folder, path, split, images, form, seen)
         if images.name != "JPEGImages":
-            alone = {p.stem for p in images.glob("*.jpg")} - {p.stem for p in files}
+            alone = files_by_stem(images, ".jpg").keys() - files.keys()
             if alone:
                 yield Note(reason="image without a file of its boxes", count=len(alone))
 
@@ -170,9 +169,7 @@ def _placed(thing: Element, width: int, height: int) -> Placed | None:
         return turned
     x1, y1, x2, y2 = (side for side in sides if side is not None)
     placed = upright((x1, y1, x2 + 1, y2 + 1), width, height)
-    if turned is None or turned.obb is None or placed.bbox is None:
-        return placed
-    return Placed(placed.bbox, turned.obb, placed.notes + turned.notes)
+    return placed if turned is None else with_corners(placed, turned)
 
 
 def _missing(split: str) -> Note:

@@ -1,13 +1,12 @@
 """Statistics as a page with plots: one HTML file that needs nothing outside it and no script."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
 from rs_gpt4v_conversion.naming import SPLITS
-from rs_gpt4v_conversion.pages import frame, save
+from rs_gpt4v_conversion.pages import filled, save
 from rs_gpt4v_conversion.stats import _plots as plots
 from rs_gpt4v_conversion.stats._gather import Stats
 from rs_gpt4v_conversion.stats._text import by_source, five_numbers, number, percent, reached
@@ -50,8 +49,7 @@ def write_page(stats: Stats, out: Path) -> None:
         "objects": _objects(stats.objects),
         "box_text": _box_text(stats.box_text),
     }
-    # in one go: what a release says is never taken for a placeholder
-    save(re.sub(r"\{\{ (\w+) \}\}", lambda found: parts[found[1]], frame("stats.html")), out)
+    save(filled("stats.html", parts), out)
 
 
 def _composition(stats: Stats) -> str:

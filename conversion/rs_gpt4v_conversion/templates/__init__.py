@@ -5,10 +5,11 @@ wording is a new version. Where one of several wordings is used, a hash of the r
 shuffle, so that adding a source or a row leaves all other rows alone.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+from rs_gpt4v_conversion.naming import hash64
 
 T = TypeVar("T")
 
@@ -128,5 +129,4 @@ def choose(templates: Sequence[T], record: str, purpose: str) -> T:
     """
     if len(templates) == 1:
         return templates[0]
-    digest = hashlib.sha256(f"{purpose}\0{record}".encode()).digest()
-    return templates[int.from_bytes(digest[:8], "big") % len(templates)]
+    return templates[hash64(record, purpose) % len(templates)]
