@@ -220,7 +220,8 @@ def test_a_mark_that_could_not_be_used_makes_its_category_uncertain() -> None:
 def test_a_region_of_no_known_category_makes_all_numbers_uncertain() -> None:
     marked = scene(thing("ship"), thing("ship", 60), thing("crowd", 100, ignore=True))
     pairs, _ = asked(marked, scene(thing("bridge"), number=2))
-    assert set(pairs) == {"presence"}, "who asks for every ship says that no other is there"
+    assert set(pairs) == {"presence", "grounding"}
+    assert [p.objects for p in pairs["grounding"]] == [(0, 1)], "all that are judged, and none as the only one"
     assert answers(pairs["presence"]) == ["yes"]
 
 

@@ -8,7 +8,8 @@
 
 Nothing is invented: only categories that the source looked for in an image are asked about. An object to ignore makes
 its own category uncertain, and one of no known category (a crowd, a region nobody judged) makes all of them uncertain:
-then neither numbers nor absence are asked, nor for all objects, nor for the only one.
+then neither numbers nor absence are asked, and no object is named as the only one. Boxes are still asked for beside a
+region of no known category: as in scoring detections, it is left out of the question, and so is what lies in it.
 
 A box is asked for only where its text is one. A category is left out of grounding, and counted in a note, where one of
 its objects has no box of the form that was chosen (so `boxes = "obb"` asks the same as "hbb" about images whose objects
@@ -158,7 +159,7 @@ class _About:
                 continue
             if self.scene.boxes == "obb" and len(items) > MOST_ROTATED:
                 self.notes[LONG] += 1
-            if len(items) == 1:
+            if len(items) == 1 and category in self.certain:
                 yield Referring(expression=f"the {category}", item=items[0])
             else:
                 yield Grounding(category=category)
@@ -167,7 +168,7 @@ class _About:
         """Objects of a category with several, each alone in its ninth."""
         found: list[Referring] = []
         for category, items in self._boxed.items():
-            if len(items) > 1:
+            if len(items) > 1 and category in self.certain:
                 found.extend(self._alone(category, items))
         return sorted(found, key=lambda r: self._hash("referred", r.expression))[:REFERRED]
 
@@ -192,9 +193,9 @@ class _About:
         return None if width is None or height is None else (width, height)
 
     def _groundable(self, category: str) -> list[int]:
-        """The objects of a category if all that are there are known, and each has a box that its text can say."""
+        """The objects of a category if none of its own is in doubt, and each has a box that its text can say."""
         items = counted(self.scene.objects, category)
-        if category not in self.certain:
+        if category in _open(self.scene):
             return []
         flaws = {flaw for i in items if (flaw := self._box_flaw(self.scene.objects[i]))}
         self.notes.update(sorted(flaws)[:1])
