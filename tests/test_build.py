@@ -170,6 +170,31 @@ def test_building_again_leaves_a_whole_release_alone(small: Callable[..., Path],
     assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
 
 
+def test_an_image_that_was_mended_gets_into_a_whole_release(sample: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "RSICD", tmp_path / "RSICD")
+    toml, out = tmp_path / "sources.toml", tmp_path / "rs-gpt4v"
+    toml.write_text('version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "rsicd"\nroot = "RSICD"\n')
+    image = min((tmp_path / "RSICD" / "RSICD_images").iterdir())
+    content = image.read_bytes()
+    make(toml, tmp_path / "sound")
+    image.write_bytes(b"no image")
+    make(toml, out)
+    assert digests(out) != digests(tmp_path / "sound")
+    image.write_bytes(content)
+    os.utime(image, (0, 0))  # as an archive or a server has it
+    assert not make(toml, out).already
+    assert digests(out) == digests(tmp_path / "sound")
+
+
+def test_a_release_of_another_version_of_this_program_is_made_anew(
+    small: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml, out = small("rsicd"), tmp_path / "rs-gpt4v"
+    make(toml, out)
+    monkeypatch.setattr("rs_gpt4v_conversion.build.version", lambda _: "99.0.0")
+    assert not make(toml, out).already
+
+
 def test_a_damaged_release_is_finished_again(small: Callable[..., Path], tmp_path: Path) -> None:
     toml, out = small("rsicd"), tmp_path / "rs-gpt4v"
     make(toml, out)

@@ -1,6 +1,7 @@
 """The card: a pure function of its text and of what was counted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,23 @@ def test_a_missing_placeholder_is_an_error(name: str, facts: CardFacts) -> None:
 def test_an_unknown_placeholder_is_an_error(facts: CardFacts) -> None:
     with pytest.raises(ConversionError, match="nothing fills the placeholder sise"):
         make_card(card_text() + "{{ sise }}", facts)
+
+
+def test_the_card_says_what_is_not_as_it_is_by_default(facts: CardFacts) -> None:
+    assert "asks for beside the defaults" not in make_card(card_text(), facts)
+    rsicd, hr = facts.config.sources
+    sources = (replace(rsicd, limit=500, options={"annotations": "/home/me/x.json"}), replace(hr, max_side=1024))
+    card = make_card(card_text(), replace(facts, config=replace(facts.config, sources=sources)))
+    asked = card.split("What `SOURCES.toml` asks for beside the defaults:\n\n")[1].split("\n\n")[0]
+    assert asked == "- rsicd: limit = 500\n- rsvqa_hr: max_side = 1024"
+    assert "/home/me" not in card
+
+
+def test_a_line_of_the_paper_that_is_imported_twice_counts_once(facts: CardFacts) -> None:
+    rsicd, hr = facts.config.sources
+    config = replace(facts.config, sources=(rsicd, replace(rsicd, name="part"), hr))
+    (line,) = facts.lines
+    part = replace(line, source="part", read_images=5, read_questions=5, read_pairs=20)
+    for lines in ((line, part), (part, line)):
+        card = make_card(card_text(), replace(facts, config=config, lines=lines))
+        assert "All of the paper's lines of test that are here: 1,093 images and 1,093 pairs read" in card

@@ -100,6 +100,29 @@ def test_lines_are_numbered_whatever_ends_them(tmp_path: Path) -> None:
         load_lines(Folder(tmp_path), path)
 
 
+@pytest.mark.parametrize("kind", ["rsicd", "ucm_captions", "sydney_captions", "rsitmd", "nwpu_captions"])
+def test_images_of_caption_sets_are_found_in_another_case(copy: Callable[[str], Path], kind: str) -> None:
+    root = copy(kind)
+    before = annotations(read(kind, root))
+    for path in {item.image.path for item in before if item.image.path.exists()}:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    after = annotations(read(kind, root))
+    assert {item.image.path.suffix for item in after if item.image.path.exists()} <= {".JPG", ".TIF"}
+    assert sum(item.image.path.exists() for item in after) == sum(item.image.path.suffix.isupper() for item in after)
+    assert any(item.image.path.exists() for item in after)
+    assert [item.image.image_path for item in after] == [item.image.image_path for item in before]
+
+
+def test_images_without_captions_are_a_note_and_a_file_without_images_is_refused(copy: Callable[[str], Path]) -> None:
+    root = copy("rsicd")
+    path = root / "dataset_rsicd.json"
+    edit(path, lambda content: content["images"][0].update(sentences=[]))
+    assert notes(read("rsicd", root)) == {"image without a caption, left out": 1}
+    edit(path, lambda content: content.update(images=[]))
+    with pytest.raises(SourceError, match=r"dataset_rsicd\.json, images: found no image, expected a list of images"):
+        read("rsicd", root)
+
+
 # --- NWPU-Captions
 
 NWPU_FILE = "dataset_nwpu.json"
@@ -479,7 +502,7 @@ def test_hrrsds_list_is_found_or_named_or_asked_for(copy: Callable[[str], Path],
 def test_lists_that_are_not_hrrsds_training_list_are_refused(copy: Callable[[str], Path]) -> None:
     root = copy("rsivqa")
     test = (root / LIST).with_name("test.txt")
-    with pytest.raises(SourceError, match=r"test\.txt: found image 00003, which test\.txt lists too"):
+    with pytest.raises(SourceError, match=r"test\.txt: found the list of test, expected HRRSD"):
         read("rsivqa", root, hrrsd_train=str(test))
     both = (root / LIST).with_name("trainval.txt")
     both.write_bytes((root / LIST).read_bytes() + test.read_bytes())
@@ -556,3 +579,26 @@ def test_all_lines_of_rsivqa() -> None:
     assert categories["theme"] == 10921 + 613 + 2100 + 559
     assert categories["position"] == 559 - 131
     assert categories["presence"] == 8250 + 2686 + 52556 + 1118 - 6
+
+
+# --- the folders of RSIVQA, the splits of FloodNet
+
+
+def test_rsivqa_finds_hrrsd_beside_its_folder(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    root = copy("rsivqa")
+    before = annotations(read("rsivqa", root))
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.move(root, home / "RSIVQA")
+    shutil.move(home / "RSIVQA" / "OPT2017", home / "OPT2017")
+    after = annotations(read("rsivqa", home))
+    assert [item.facts for item in after] == [item.facts for item in before]
+    assert all(item.image.path.is_relative_to(home / "OPT2017") for item in after)
+    assert any(item.image.path.exists() for item in after)
+
+
+def test_floodnet_refuses_a_split_under_the_name_of_another(copy: Callable[[str], Path]) -> None:
+    folder = copy("floodnet_vqa") / "Questions"
+    shutil.copy(folder / "Valid Question.json", folder / "Test_Question.json")
+    with pytest.raises(SourceError, match=r"found questions about the images of Valid Question\.json"):
+        read("floodnet_vqa", folder.parent)

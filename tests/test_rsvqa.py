@@ -165,6 +165,26 @@ def test_inactive_rows_are_passed_over_whatever_they_hold(draft: Draft, tmp_path
     assert not notes(items)
 
 
+def test_a_record_that_does_not_say_whether_it_is_active_is(draft: Draft, tmp_path: Path) -> None:
+    for part in PARTS:
+        del draft.files["train"][part][0]["active"]
+    items = read(draft.write(tmp_path))
+    assert facts(items)["train", "0"] == [("Is object 0 there?", "yes"), ("Is object 1 there?", "yes")]
+    assert not flaws(items)
+    assert not notes(items)
+
+
+def test_images_in_another_case_and_twins_of_missing_ones_are_found(draft: Draft, tmp_path: Path) -> None:
+    names = ("0.TIF", "1.png", "2.tif", "2.png")
+    (tmp_path / "Images_LR").mkdir()
+    for name in names:
+        (tmp_path / "Images_LR" / name).touch()
+    found = {a.image.image_id: a.image for a in read(draft.write(tmp_path)) if isinstance(a, Annotation)}
+    assert [found[i].path.name for i in "0123"] == ["0.TIF", "1.png", "2.tif", "3.tif"]
+    assert found["0"].source_id == "0.tif"
+    assert found["0"].image_path == "RSVQA_LR/Images_LR/0.tif"
+
+
 def test_a_repeated_question_id_is_a_reject(draft: Draft, tmp_path: Path) -> None:
     draft.files["train"]["questions"].append({**draft.files["train"]["questions"][1], "question": "Another?"})
     items = read(draft.write(tmp_path))

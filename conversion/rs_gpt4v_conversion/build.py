@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def build(config: Config, out: Path, *, workers: int = 1, skip_missing: bool = F
     tally = Tally()
     with opened(out, config) as work:
         spool = _spool(config, work / "spool", tally, skip_missing=skip_missing)
-        whole = _whole(config, out, tally)
+        whole = _whole(config, out, tally, spool.newest)
         if whole is not None:
             close(out)
             return whole
@@ -118,8 +119,11 @@ def build(config: Config, out: Path, *, workers: int = 1, skip_missing: bool = F
     return built
 
 
-def _whole(config: Config, out: Path, tally: Tally) -> Built | None:
-    """The release, if the folder holds it already: whole, and made from these annotations."""
+def _whole(config: Config, out: Path, tally: Tally, newest: float) -> Built | None:
+    """The release, if the folder holds it already: whole, and made from these annotations and images by this version.
+
+    Images are not read again: none may have changed (`newest`, in seconds) since the release was made.
+    """
     try:
         release = ReleaseFolder(out)
     except UsageError:
@@ -135,6 +139,9 @@ def _whole(config: Config, out: Path, tally: Tally) -> Built | None:
     if (manifest["date"], manifest.get("inputs"), was) != (config.date, tally.inputs, read):
         return None
     if (manifest.get("sources"), manifest.get("leakage")) != (source_table(config), config.leakage):
+        return None
+    made_by = manifest.get("made_with", {}).get("rs-gpt4v")
+    if made_by != version("rs-gpt4v") or newest > (out / NAME).stat().st_mtime:
         return None
     listed = {s["path"]: s["bytes"] for s in manifest["shards"]}
     listed.update({name: file["bytes"] for name, file in manifest["files"].items()})

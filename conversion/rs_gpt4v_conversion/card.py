@@ -7,8 +7,9 @@ config, because `datasets` caches a local folder by its card and would otherwise
 
 import hashlib
 import importlib.resources
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import yaml
 
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.errors import ConversionError
+from rs_gpt4v_conversion.manifest import source_table
 from rs_gpt4v_conversion.naming import shard_split
 from rs_gpt4v_conversion.overlaps import Shared, sentence
 from rs_gpt4v_conversion.paper import CORRECTED, TOTALS, Line, absent, by_question
@@ -175,7 +177,7 @@ def _differences(facts: CardFacts) -> str:
         what = f"{line.figure.images:,} images, {line.figure.qa_pairs:,} pairs"
         lines.append(f"- {line.task}, {line.title}, {line.split}: not in this release; the paper has {what}.")
     for split, total in TOTALS.items():
-        of_split = [x for x in facts.lines if x.split == split and x.paper_qa_pairs is not None]
+        of_split = _of_the_paper(facts, split)
         images = sum(x.read_images for x in of_split)
         units = sum(x.read_questions if by_question(x) else x.read_pairs for x in of_split)
         lines.append(
@@ -183,6 +185,14 @@ def _differences(facts: CardFacts) -> str:
             f"the paper's total is {total.images:,} and {total.qa_pairs:,}{CORRECTED.get(split, '')}."
         )
     return "\n".join(lines)
+
+
+def _of_the_paper(facts: CardFacts, split: str) -> list[Line]:
+    """One line for each of the paper's: of several imports of one kind the one that holds most."""
+    kinds = {spec.name: spec.source.kind for spec in facts.config.sources}
+    of_split = [x for x in facts.lines if x.split == split and x.paper_qa_pairs is not None]
+    of_split.sort(key=lambda x: x.read_pairs)
+    return list({(x.task, kinds[x.source]): x for x in of_split}.values())
 
 
 def _overlaps(facts: CardFacts) -> str:
@@ -206,7 +216,16 @@ def _sources(facts: CardFacts) -> str:
         s = spec.source
         passed_on = "yes" if s.redistribute else "no: research use with your own copy"
         rows.append((f"[{s.title}]({s.homepage})", spec.name, s.modality, ", ".join(s.tasks), s.license, passed_on))
-    return _table(("source", "config", "modality", "tasks", "licence", "images may be passed on"), rows)
+    table = _table(("source", "config", "modality", "tasks", "licence", "images may be passed on"), rows)
+    asked = [f"- {name}: {settings}" for name, settings in _settings(facts) if settings]
+    return "\n".join([table, *(["", "What `SOURCES.toml` asks for beside the defaults:", "", *asked] if asked else [])])
+
+
+def _settings(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    """By source: what of it is not as it is by default. Places of files are nobody else's matter."""
+    for name, said in source_table(facts.config).items():
+        keys = {"limit": said["limit"], "max_side": said["max_side"], **said["options"]}
+        yield name, ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items() if value is not None)
 
 
 def _configs(facts: CardFacts) -> str:

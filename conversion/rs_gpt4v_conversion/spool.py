@@ -34,6 +34,7 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parts: dict[tuple[str, str, str], list[Spooled]] = {}  # by (task, source, split)
+        self.newest = 0.0  # when the last of the images' files came to be as it is, seconds since the epoch
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> "Spool":
@@ -49,6 +50,8 @@ class Spool:
         """Append a draft; `files` are the states of its image's files."""
         if self._file is None:
             raise ValueError("the spool is not open for writing")
+        # the time of the last change of content or place: a file that was fetched again may have an old time itself
+        self.newest = max([self.newest, *(f.st_ctime for f in files)])
         content = pickle.dumps(draft, protocol=5)
         offset = self._file.tell()
         self._file.write(content)

@@ -20,6 +20,9 @@ What is decided about odd files:
   split asks about it, is a note.
 - A question about an image that its own images file does not list as active is kept (trimmed copies have such), with a
   note: where the image is and how large its pixels are may then be unknown.
+- A record that does not say whether it is active is taken for one that is.
+- An image's file may have its extension in another case; where there is no TIFF of it, a twin in PNG is taken, which
+  has the same pixels and no georeference.
 - An id stands for one question a split; what repeats it is a reject. A question with several answers is several pairs.
 - An answer that is an integer becomes text, with a note. An answer without a question is a note. A question without an
   answer, of an unknown type, without text or without the number of an image is a reject.
@@ -35,6 +38,7 @@ from typing import Any
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Note, Question, Stretch
 from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._images import Images
 from rs_gpt4v_conversion.sources._json import describe
 from rs_gpt4v_conversion.sources._stream import iter_records
 
@@ -219,6 +223,7 @@ class _Split:
         self.folder, self.layout, self.pairs = folder, layout, pairs
         self.questions, self.answers, self.images = paths
         self.active_before = active  # images of the splits that were read before
+        self.files = Images(layout.images)
 
     def read(self) -> Iterator[Annotation | Flaw | Note]:
         listed: dict[int, _Listed] = {}
@@ -232,7 +237,7 @@ class _Split:
         yield from self.pairs.annotations(lambda image: self._image(image, listed.get(image)))
 
     def _active(self, path: Path, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return ((i, record) for i, record in iter_records(self.folder, path, key) if record.get("active"))
+        return ((i, record) for i, record in iter_records(self.folder, path, key) if record.get("active", True))
 
     def _listed(self, listed: dict[int, _Listed]) -> Iterator[Note]:
         odd = 0
@@ -287,7 +292,7 @@ class _Split:
 
     def _image(self, number: int, listed: _Listed | None) -> ImageRef:
         name, layout = f"{number}.tif", self.layout
-        path = layout.images / name
+        path = self.files.path(str(number), ".tif")
         return ImageRef(
             image_id=str(number), source_id=name, path=path, image_path=f"{layout.image_path}/{name}",
             gsd=listed.gsd if listed else layout.gsd, origin=layout.origin(number, listed.name if listed else ""),

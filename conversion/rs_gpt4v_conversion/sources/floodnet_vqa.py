@@ -10,7 +10,8 @@
 
 Official counts: 1,448 / 450 / 450 images and 4,511 / 1,415 / 1,429 questions in train, valid, test. Only train has
 answers: the paper takes its 4,511 questions, none of which an image has twice. Questions of the other two make no pair
-and are counted in a note; a file without answers in the place of the training file is refused, and so is the reverse.
+and are counted in a note. A file without answers in the place of the training file is refused, and so is the reverse,
+and a file that asks about the images of another split, which have none in common.
 
 Names of the files have a blank or an underscore, the folders `Questions` and `Images` may be missing, and the extension
 of an image may be in another case. The running number is a key and no order. Answers are integers (counts) or text,
@@ -56,6 +57,7 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
         SourceError: The training file is missing, a file is not of this form, or is another split's.
     """
     yield from _train(folder, _file(folder, "Training"))
+    before: dict[str, Path] = {}  # by image: the file that asks about it
     for theirs in UNANSWERED:
         path = _file(folder, theirs)
         if not path.exists():
@@ -68,7 +70,19 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
                 path, "an answer", "questions without Ground_Truth", record=f"question {answered}",
                 do="is it the training file?",
             )  # fmt: skip
+        _other_images(content, path, before)
         yield Note(reason=f"question of the official split {theirs.lower()!r}: no answers", count=len(content))
+
+
+def _other_images(content: dict[str, dict[str, Any]], path: Path, before: dict[str, Path]) -> None:
+    """Refuse a file that is a copy of the other split's: it asks about the same images."""
+    names = {str(record.get("Image_ID")) for record in content.values()}
+    if before.keys() >= names:
+        other = before[min(names)].name
+        raise SourceError(
+            path, f"questions about the images of {other}", "other images", do="is one of the two a copy?"
+        )
+    before.update(dict.fromkeys(names, path))
 
 
 def _file(folder: Folder, split: str) -> Path:

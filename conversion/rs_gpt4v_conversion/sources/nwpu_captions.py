@@ -11,6 +11,7 @@ numbers 631 to 700 of each class. 125,894 captions of train differ within their 
 
 The top level is keyed by class, and a file name has no folder: the class is the folder. Copies of RESISC45 spell the
 folders with `_`, with a blank or with `-` ("baseball_diamond", "baseball diamond"): the one that is there is taken.
+The extension of a file may be in another case.
 airplane_111.jpg is listed and not in the archive: a missing image, which `build --missing-images skip` passes over.
 A caption that is no text is a flaw; ` .` is rejected as blank. A name that is listed again, in any class or split, is
 rejected ("image listed twice"): what was listed first stays. Odd Unicode is kept as the file has it, because the
@@ -27,7 +28,7 @@ from typing import Any
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Annotation, Caption, Flaw, ImageRef
 from rs_gpt4v_conversion.sources._folder import Folder
-from rs_gpt4v_conversion.sources._images import listing
+from rs_gpt4v_conversion.sources._images import Images, listing
 from rs_gpt4v_conversion.sources._json import describe, load_object, records, typed
 from rs_gpt4v_conversion.sources._karpathy import SPLITS
 from rs_gpt4v_conversion.sources._names import image_name_flaw, plain
@@ -72,7 +73,7 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw]:
             seen.add(name)
             yield Annotation(
                 task="captioning", split=split, facts=facts,
-                image=_image(name, scene_class, images / folders.name(scene_class)),
+                image=_image(name, scene_class, folders.images(scene_class)),
             )  # fmt: skip
 
 
@@ -106,10 +107,10 @@ def _flaws(captions: list[tuple[str, Any]], split: str, image_id: str, flaw: str
             )  # fmt: skip
 
 
-def _image(name: str, scene_class: str, folder: Path) -> ImageRef:
+def _image(name: str, scene_class: str, images: Images) -> ImageRef:
     stem = Path(name).stem
     return ImageRef(
-        image_id=stem, source_id=name, path=folder / name, origin=f"nwpu/{stem}",
+        image_id=stem, source_id=name, path=images.path(name), origin=f"nwpu/{stem}",
         image_path=f"NWPU-RESISC45/{re.sub('[ -]', '_', scene_class)}/{name}",
     )  # fmt: skip
 
@@ -118,10 +119,18 @@ class _Folders:
     """The folders of the classes, whatever separates their words."""
 
     def __init__(self, images: Path) -> None:
+        self._home = images
+        self._images: dict[str, Images] = {}
         self._names = listing(images)
         self._plain = {plain(name): name for name in self._names}
 
-    def name(self, scene_class: str) -> str:
+    def images(self, scene_class: str) -> Images:
+        """The images of a class."""
+        if scene_class not in self._images:
+            self._images[scene_class] = Images(self._home / self._name(scene_class))
+        return self._images[scene_class]
+
+    def _name(self, scene_class: str) -> str:
         """The folder of a class as it is spelt on the disk, or as the class is where there is none."""
         return scene_class if scene_class in self._names else self._plain.get(plain(scene_class), scene_class)
 

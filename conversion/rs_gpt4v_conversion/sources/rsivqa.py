@@ -2,7 +2,8 @@
 
     RSIVQA/{AID/rsicd_vqa, DOTA/dota_train_vqa2, DOTA/dota_val_vqa2, HRRSD/opt_val_vqa, Sydney/sydney_vqa,
             UCM/ucm_vqa, UCM/ucm_res}.txt
-    RSIVQA/OPT2017/ImageSets/Main/train.txt     HRRSD's own training list, also below HRRSD/, or named by `hrrsd_train`
+    RSIVQA/OPT2017/ImageSets/Main/train.txt     HRRSD's own training list, also below HRRSD/, beside the folder RSIVQA,
+                                                or named by `hrrsd_train`
 
     900.tif:what is the theme of this picture?harbor
     00900: how many ships are there in this picture?4
@@ -18,8 +19,8 @@ Answers are kept as they are written: digits in most files, words in ucm_res.txt
 question decides its category: how many, does this picture contain, what is the theme, what is the location. The theme
 of a UCM image is asked in both files, in 52 images with different answers: both are kept.
 
-No image is shipped. They are looked for in the folders of their collections, below the root or below the folder of
-their question file, with any extension where the lines have none:
+No image is shipped. They are looked for in the folders of their collections, below the root (the folder RSIVQA, or the
+one that holds it) or below the folder of their question file, with any extension where the lines have none:
 
     rsicd   RSICD_images/<name>                  (the folder AID has RSICD's names, not AID's)
     dota    images, train/images, val/images     P0000.png
@@ -132,7 +133,7 @@ def _all(folder: Folder, base: Path, options: Options) -> Iterator[Annotation | 
             found = True
             yield from _cut_off(folder, base / name)
             lines += _load(folder, base / name, collection)
-        yield from _gather(lines, collection, _images(base, collection, options))
+        yield from _gather(lines, collection, _images(folder.root, base, collection, options))
     if not found:
         names = ", ".join(name for collection in COLLECTIONS for name in collection.files)
         raise SourceError(base, "none of them", f"question files such as {names}", do="check `root`")
@@ -141,10 +142,10 @@ def _all(folder: Folder, base: Path, options: Options) -> Iterator[Annotation | 
 def _paper(folder: Folder, base: Path, options: Options) -> Iterator[Annotation | Flaw | Note]:
     path = base / HRRSD.files[0]
     lines = _load(folder, path, HRRSD)
-    chosen = _train_list(folder, _list_path(base, options))
+    chosen = _train_list(folder, _list_path(folder.root, base, options))
     inside = [line for line in lines if line.image in chosen or not line.image]
     yield from _cut_off(folder, path)
-    yield from _gather(inside, HRRSD, _images(base, HRRSD, options))
+    yield from _gather(inside, HRRSD, _images(folder.root, base, HRRSD, options))
     others = sum((base / name).exists() for c in COLLECTIONS for name in c.files if c is not HRRSD)
     left_out = {
         "line of an image that is not in HRRSD's training list": len(lines) - len(inside),
@@ -154,17 +155,17 @@ def _paper(folder: Folder, base: Path, options: Options) -> Iterator[Annotation 
     yield from (Note(reason=reason, count=count) for reason, count in left_out.items() if count)
 
 
-def _images(base: Path, collection: Collection, options: Options) -> Images:
-    folders = [base / name for name in collection.images]
+def _images(root: Path, base: Path, collection: Collection, options: Options) -> Images:
+    folders = [home / name for home in dict.fromkeys((base, root)) for name in collection.images]
     folders += [base / collection.folder / name for name in collection.beside]
     if collection is HRRSD and "hrrsd_train" in options:
         folders.append(Path(str(options["hrrsd_train"])).parent.parent.parent / "JPEGImages")
     return Images(*folders)
 
 
-def _list_path(base: Path, options: Options) -> Path:
+def _list_path(root: Path, base: Path, options: Options) -> Path:
     """HRRSD's training list, or where it should be."""
-    places = [base / TRAIN_LIST, base / HRRSD.folder / TRAIN_LIST]
+    places = [base / TRAIN_LIST, base / HRRSD.folder / TRAIN_LIST, root / TRAIN_LIST]
     path = option_path(options, "hrrsd_train", next((p for p in places if p.exists()), places[0]))
     if not path.exists():
         raise SourceError(
@@ -183,6 +184,8 @@ def _train_list(folder: Folder, path: Path) -> frozenset[str]:
     ids = _ids(folder, path)
     for other in ("val", "test"):
         sibling = path.with_name(f"{other}.txt")
+        if path.name == sibling.name:
+            raise SourceError(path, f"the list of {other}", "HRRSD's training list, train.txt")
         common = ids & _ids(folder, sibling) if sibling.exists() else frozenset()
         if common:
             raise SourceError(

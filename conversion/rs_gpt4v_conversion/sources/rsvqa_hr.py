@@ -1,7 +1,8 @@
 """RSVQA-HR: questions about aerial images of US cities, 15 cm a pixel.
 
     RSVQA_HR/USGS_split_{train,val,test,test_phili}_{questions,answers,images}.json
-    RSVQA_HR/Data/<id>.tif                      512x512 RGB GeoTIFF; the archive has a .png twin of each, not used
+    RSVQA_HR/Data/<id>.tif                      512x512 RGB GeoTIFF; the archive has a .png twin of each, used where
+                                                there is no TIFF
 
 Official counts: 625,340 / 102,843 / 222,684 / 105,647 questions; train has 6,251 images, test 2,226. `test_phili` is a
 second test set (Philadelphia, a city and sensor that training never saw): the split `phili` here. Areas are answers

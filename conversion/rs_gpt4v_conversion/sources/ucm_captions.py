@@ -12,13 +12,13 @@ The images are of the USGS National Map Urban Area Imagery, public domain; for t
 
 from collections.abc import Iterator
 
-from rs_gpt4v_conversion.records import Annotation, Flaw
+from rs_gpt4v_conversion.records import Annotation, Flaw, Note
 from rs_gpt4v_conversion.sources._folder import Folder
 from rs_gpt4v_conversion.sources._karpathy import read_captions
 from rs_gpt4v_conversion.sources._source import ANNOTATIONS, Options, PaperFigure, Source, option_path
 
 
-def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw]:
+def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]:
     """Read the caption file; see `read_captions`."""
     return read_captions(
         folder,
