@@ -230,10 +230,13 @@ def test_json_lines_may_be_called_json_and_hold_any_line_end(tmp_path: Path) -> 
 def test_lines_become_dialogues_of_their_own(read: Callable[..., list[Item]]) -> None:
     line = {"question_id": 0, "image": "a.png", "text": "A?\nIn one word.", "answer": "1", "category": "count"}
     items = read(
-        [line, {**line, "category": "no such"}, {**line, "answer": 3}], as_lines=True, task="vqa", split="test"
+        [line, {**line, "category": "no such"}, {**line, "answer": 3}, {**line, "answer": 0.5}],
+        as_lines=True,
+        task="vqa",
+        split="test",
     )
     assert [(t.question, t.category, t.dialogue) for t in turns(items)] == [
-        ("A?\nIn one word.", "count", 0), ("A?\nIn one word.", "other", 1),
+        ("A?\nIn one word.", "count", 0), ("A?\nIn one word.", "other", 1), ("A?\nIn one word.", "count", 2),
     ]  # fmt: skip
     assert reasons(items) == ["answer is no text"]
     captions = read([{**line, "answer": ["a .", "b ."], "category": "caption"}], task="captioning")
@@ -241,6 +244,15 @@ def test_lines_become_dialogues_of_their_own(read: Callable[..., list[Item]]) ->
         ("a .", "caption", 0),
         ("b .", "caption", 1),
     ]
+    assert notes(items)["answer that is a number, taken as text"] == 1
+
+
+def test_a_test_file_is_not_taken_for_train_in_silence(read: Callable[..., list[Item]]) -> None:
+    line = {"question_id": 0, "image": "a.png", "text": "A?", "answer": "b", "category": "count"}
+    said = "`split` is not stated, of a file in the form of a test: taken as train"
+    assert said in notes(read([line], as_lines=True, task="vqa"))
+    assert said not in notes(read([line], as_lines=True, task="vqa", split="test"))
+    assert said not in notes(read([record("A?", "b")], task="vqa"))
 
 
 @pytest.mark.parametrize(

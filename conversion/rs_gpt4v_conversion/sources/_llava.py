@@ -145,21 +145,21 @@ def _tag_notes(texts: list[str], pairs: int) -> tuple[Note, ...]:
 
 
 def _line(record: Mapping[str, Any]) -> Parsed:
-    answers = record.get("answer")
-    answers = answers if isinstance(answers, list) else [answers]
+    stated = record.get("answer")
+    stated = stated if isinstance(stated, list) else [stated]
+    answers = [_whole(answer) for answer in stated]
     question = _bare(record, "text")
     if not answers or not all(isinstance(answer, str) for answer in answers):
         raise RecordFlaw("answer is no text", describe(record.get("answer")))
     return Parsed(
         image=record.get("image"), dialogues=tuple(((question, answer),) for answer in answers),
         category=_stated(record),
+        notes=() if answers == stated else (Note(reason="answer that is a number, taken as text"),),
     )  # fmt: skip
 
 
 def _eval(record: Mapping[str, Any]) -> Parsed:
-    answer = record.get("ground_truth")
-    if isinstance(answer, int) and not isinstance(answer, bool):
-        answer = str(answer)
+    answer = _whole(record.get("ground_truth"))
     if not isinstance(answer, str):
         raise RecordFlaw("answer is no text", describe(answer))
     kind = record.get("obj_cls")
@@ -177,13 +177,18 @@ def _result(record: Mapping[str, Any]) -> Parsed:
         answers = [record[key] for key in keys]
     else:
         answers = [record.get("annotation", _boxes(record.get("gt_bbox")))]
-    answers = [str(a) if isinstance(a, int) and not isinstance(a, bool) else a for a in answers]
+    answers = [_whole(answer) for answer in answers]
     if not all(isinstance(answer, str) for answer in answers):
         raise RecordFlaw("answer is no text", describe(answers))
     return Parsed(
         image=record.get("image", record.get("image_id")), category=_stated(record),
         dialogues=tuple(((question, answer),) for answer in answers),
     )  # fmt: skip
+
+
+def _whole(answer: Any) -> Any:
+    """An answer, as text where it is a whole number: counts are written either way."""
+    return str(answer) if isinstance(answer, int) and not isinstance(answer, bool) else answer
 
 
 def _boxes(value: Any) -> Any:

@@ -88,6 +88,9 @@ TEMPLATE = "imported/1"
 TASK = "conversation"
 """LLaVA's own files are conversations."""
 
+SPLIT = "train"
+"""And they are to be trained on."""
+
 AGREE = 0.5
 """Overlap (intersection over union) from which four corners are those of a box on the coarse grid."""
 
@@ -136,6 +139,8 @@ def read(folder: Folder, options: Options) -> Iterator[Annotation | Flaw | Note]
     reader = _Reader(folder, path, images, options, entries)
     if "task" not in options:
         yield Note(reason=f"`task` is not stated: taken as {TASK}")
+    if "split" not in options and reader.form != "conversations":
+        yield Note(reason=f"`split` is not stated, of a file in the form of a test: taken as {SPLIT}")
     yield from reader.items()
 
 
@@ -159,7 +164,7 @@ class _Reader:
 
     def __init__(self, folder: Folder, path: Path, images: Path, options: Options, entries: list[dict[str, Any]]):
         self.folder, self.path, self.root, self.entries = folder, path, images, entries
-        self.task, self.split = str(options.get("task", TASK)), str(options.get("split", "train"))
+        self.task, self.split = str(options.get("task", TASK)), str(options.get("split", SPLIT))
         self.generator = str(options.get("generator", "unknown"))
         self.tag = str(options.get("tag", ""))
         self.boxes: BoxForm = box_form(options)
