@@ -205,7 +205,16 @@ def _sources(facts: CardFacts) -> str:
     for spec in facts.config.sources:
         s = spec.source
         passed_on = "yes" if s.redistribute else "no: research use with your own copy"
-        rows.append((f"[{s.title}]({s.homepage})", spec.name, s.modality, ", ".join(s.tasks), s.license, passed_on))
+        rows.append(
+            (
+                f"[{s.title}]({s.homepage})",
+                spec.name,
+                s.modality,
+                ", ".join(s.tasks),
+                s.license,
+                passed_on,
+            )
+        )
     return _table(("source", "config", "modality", "tasks", "licence", "images may be passed on"), rows)
 
 

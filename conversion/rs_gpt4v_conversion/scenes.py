@@ -43,7 +43,7 @@ WITHIN = 0.7
 
 def sight(scene: Scene) -> Sight:
     """What a scene tells of its categories."""
-    ignored = _open(scene)
+    ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
     blurred = bool(ignored - set(scene.searched))  # something of no known category is there that nobody judged
     counts = ((category, len(counted(scene.objects, category))) for category in scene.searched)
     return Sight(
@@ -52,11 +52,6 @@ def sight(scene: Scene) -> Sight:
         counts=tuple((category, count) for category, count in counts if count),
         certain=frozenset() if blurred else frozenset(scene.searched) - ignored,
     )
-
-
-def _open(scene: Scene) -> set[str]:
-    """Categories of which something in the image was not, or cannot be, judged."""
-    return {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
 
 
 def ask_all(scenes: Sequence[Scene]) -> Iterator[Annotation | Note]:
@@ -101,7 +96,7 @@ class _About:
     def __init__(self, scene: Scene, census: Census) -> None:
         self.scene, self.census, self.sight = scene, census, sight(scene)
         self.present, self.certain = self.sight.present, self.sight.certain
-        self.ignored = _open(scene)
+        self.ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
         self.crowded = 0
 
     def short(self) -> tuple[Fact, ...]:
