@@ -182,27 +182,6 @@ def test_not_every_comparison_begins_with_the_same_of_its_categories() -> None:
     assert 0 < sum(more < than for more, than in orders) < len(both)
 
 
-def test_what_is_offered_has_its_true_answer() -> None:
-    census = Census()
-    seen = []
-    for number, (ships, bridges) in enumerate(((1, 2), (2, 1), (0, 1), (3, 0))):
-        objects = [thing("ship", 30.0 * n) for n in range(ships)] + [
-            thing("bridge", 30.0 * n, 90) for n in range(bridges)
-        ]
-        seen.append(sight(scene(*objects, number=number)))
-    for each in seen:
-        census.see(each)
-    census.settle()
-    offers = [(offer, dict(each.counts)) for each in seen for offer in census.asked(each)]
-    assert {(offer.question[0], offer.answer) for offer, _ in offers} == {
-        ("presence", True), ("presence", False), ("comparison", True), ("comparison", False),
-    }  # fmt: skip
-    for offer, counts in offers:
-        kind, _, *categories = offer.question
-        first, second = counts.get(categories[0], 0), counts.get(categories[-1], 0)
-        assert offer.answer == (first > 0 if kind == "presence" else first > second)
-
-
 def test_what_every_image_has_or_none_is_not_asked() -> None:
     pairs, _ = worded(ask_all([scene(thing("ship"), number=n) for n in range(9)]))
     assert "presence" not in pairs
@@ -293,3 +272,31 @@ def test_the_ninths_share_a_box_out(x: int, y: int, side: int) -> None:
     assert sum(shares.values()) == pytest.approx(1)
     row, column = cell(box, WIDTH, HEIGHT)
     assert shares[row, column] >= max(shares.values()) - 1e-9
+
+
+def test_what_is_offered_has_its_true_answer() -> None:
+    census = Census()
+    seen = []
+    for number, (ships, bridges) in enumerate(((1, 2), (2, 1), (0, 1), (3, 0))):
+        objects = [thing("ship", 30.0 * n) for n in range(ships)] + [
+            thing("bridge", 30.0 * n, 90) for n in range(bridges)
+        ]
+        seen.append(sight(scene(*objects, number=number)))
+    for each in seen:
+        census.see(each)
+    census.settle()
+    offers = [(offer, dict(each.counts)) for each in seen for offer in census.asked(each)]
+    assert {(offer.question[0], offer.answer) for offer, _ in offers} == {
+        ("presence", True), ("presence", False), ("comparison", True), ("comparison", False),
+    }  # fmt: skip
+    for offer, counts in offers:
+        kind, _, *categories = offer.question
+        first, second = counts.get(categories[0], 0), counts.get(categories[-1], 0)
+        assert offer.answer == (first > 0 if kind == "presence" else first > second)
+
+
+def test_a_comparison_names_its_objects_in_their_order_whichever_category_comes_first() -> None:
+    given = scene(thing("bridge"), thing("ship", 60), thing("bridge", 120))
+    about = Annotation(task="vqa", split="train", image=given.image, facts=(), objects=given.objects)
+    for more, than in (("ship", "bridge"), ("bridge", "ship")):
+        assert word(Comparison(more=more, than=than), about, "s/train/vqa/1").objects == (0, 1, 2)

@@ -19,7 +19,6 @@ import yaml
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.errors import ConversionError
 from rs_gpt4v_conversion.manifest import source_table
-from rs_gpt4v_conversion.naming import shard_split
 from rs_gpt4v_conversion.overlaps import Shared, sentence
 from rs_gpt4v_conversion.paper import CORRECTED, TOTALS, Line, absent, by_question
 from rs_gpt4v_conversion.shards import Shard
@@ -104,7 +103,7 @@ def _pattern(name: str, shards: list[Shard]) -> str:
 
 def _config(name: str, shards: list[Shard], facts: CardFacts) -> dict[str, Any]:
     digest = hashlib.sha256("".join(f"{s.path} {s.sha256}\n" for s in shards).encode())
-    present = {shard_split(s.path) for s in shards}
+    present = {s.split for s in shards}
     config: dict[str, Any] = {"config_name": name}
     if name == "all":
         config["default"] = True
@@ -121,7 +120,7 @@ def _config(name: str, shards: list[Shard], facts: CardFacts) -> dict[str, Any]:
 def _info(name: str, shards: list[Shard], facts: CardFacts) -> dict[str, Any]:
     splits = []
     for split in facts.splits:
-        of_split = [s for s in shards if shard_split(s.path) == split]
+        of_split = [s for s in shards if s.split == split]
         if of_split:
             splits.append(
                 {
@@ -231,7 +230,7 @@ def _settings(facts: CardFacts) -> Iterator[tuple[str, str]]:
 def _configs(facts: CardFacts) -> str:
     rows = []
     for name, shards in config_shards(facts.shards).items():
-        counts = {s: sum(x.rows for x in shards if shard_split(x.path) == s) for s in facts.splits}
+        counts = {s: sum(x.rows for x in shards if x.split == s) for s in facts.splits}
         splits = ", ".join(f"{s} {n:,}" for s, n in counts.items() if n)
         rows.append((f"`{name}`", splits, f"{sum(s.qa_pairs for s in shards):,}"))
     return _table(("config", "rows by split", "QA pairs"), rows)

@@ -63,7 +63,7 @@ WITHIN = 0.7
 
 def sight(scene: Scene) -> Sight:
     """What a scene tells of its categories."""
-    ignored = _open(scene)
+    ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
     blurred = bool(ignored - set(scene.searched))  # something of no known category is there that nobody judged
     counts = ((category, len(counted(scene.objects, category))) for category in scene.searched)
     return Sight(
@@ -72,11 +72,6 @@ def sight(scene: Scene) -> Sight:
         counts=tuple((category, count) for category, count in counts if count),
         certain=frozenset() if blurred else frozenset(scene.searched) - ignored,
     )
-
-
-def _open(scene: Scene) -> set[str]:
-    """Categories of which something in the image was not, or cannot be, judged."""
-    return {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
 
 
 def ask_all(scenes: Sequence[Scene]) -> Iterator[Annotation | Note]:

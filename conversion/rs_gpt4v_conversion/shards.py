@@ -20,7 +20,7 @@ from rs_gpt4v_conversion.files import completed, sha256
 from rs_gpt4v_conversion.images import load_image
 from rs_gpt4v_conversion.images.decoding import ImageFlaw
 from rs_gpt4v_conversion.images.rasters import kept_open
-from rs_gpt4v_conversion.naming import hash64
+from rs_gpt4v_conversion.naming import hash64, shard_split
 from rs_gpt4v_conversion.records import Draft, Reject
 from rs_gpt4v_conversion.rows import row
 from rs_gpt4v_conversion.spool import Spool, Spooled, read_drafts
@@ -52,6 +52,11 @@ class Shard:
     bytes: int
     sha256: str
     rejects: tuple[Reject, ...]  # pairs whose image did not make it
+
+    @property
+    def split(self) -> str:
+        """The split that the path states."""
+        return shard_split(self.path)
 
 
 def plan_shards(spool: Spool, schema: pa.Schema) -> list[ShardPlan]:
