@@ -63,15 +63,20 @@ WITHIN = 0.7
 
 def sight(scene: Scene) -> Sight:
     """What a scene tells of its categories."""
-    ignored = {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
-    blurred = bool(ignored - set(scene.searched))  # something of no known category is there that nobody judged
+    doubted = _doubted(scene)
+    blurred = bool(doubted - set(scene.searched))  # something of no known category is there that nobody judged
     counts = ((category, len(counted(scene.objects, category))) for category in scene.searched)
     return Sight(
         key=f"{scene.split}/{scene.image.image_id}",
         split=scene.split,
         counts=tuple((category, count) for category, count in counts if count),
-        certain=frozenset() if blurred else frozenset(scene.searched) - ignored,
+        certain=frozenset() if blurred else frozenset(scene.searched) - doubted,
     )
+
+
+def _doubted(scene: Scene) -> set[str]:
+    """Categories of which something in the image was not, or cannot be, judged."""
+    return {o.category for o in scene.objects if o.ignore} | set(scene.uncertain)
 
 
 def ask_all(scenes: Sequence[Scene]) -> Iterator[Annotation | Note]:
@@ -190,7 +195,7 @@ class _About:
     def _groundable(self, category: str) -> list[int]:
         """The objects of a category if none of its own is in doubt, and each has a box that its text can say."""
         items = counted(self.scene.objects, category)
-        if category in _open(self.scene):
+        if category in _doubted(self.scene):
             return []
         flaws = {flaw for i in items if (flaw := self._box_flaw(self.scene.objects[i]))}
         self.notes.update(sorted(flaws)[:1])
