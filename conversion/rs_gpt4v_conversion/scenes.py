@@ -9,7 +9,7 @@
 Nothing is invented: only categories that the source looked for in an image are asked about. An object to ignore makes
 its own category uncertain, and one of no known category (a crowd, a region nobody judged) makes all of them uncertain:
 then neither numbers nor absence are asked, and no object is named as the only one. Boxes are still asked for beside a
-region of no known category: as in scoring detections, it is left out of the question, and so is what lies in it.
+region to ignore of no known category: as in scoring detections, what lies in it is left out of the question.
 
 A box is asked for only where its text is one. A category is left out of grounding, and counted in a note, where one of
 its objects has no box of the form that was chosen (so `boxes = "obb"` asks the same as "hbb" about images whose objects
@@ -195,7 +195,8 @@ class _About:
     def _groundable(self, category: str) -> list[int]:
         """The objects of a category if none of its own is in doubt, and each has a box that its text can say."""
         items = counted(self.scene.objects, category)
-        if category in _doubted(self.scene):
+        strange = set(self.scene.uncertain) - set(self.scene.searched)  # a mark that may be of any category
+        if strange or category in _doubted(self.scene):
             return []
         flaws = {flaw for i in items if (flaw := self._box_flaw(self.scene.objects[i]))}
         self.notes.update(sorted(flaws)[:1])
