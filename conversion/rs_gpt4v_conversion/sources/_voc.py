@@ -9,6 +9,7 @@ from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.records import Note
 from rs_gpt4v_conversion.sources._boxes import upright
 from rs_gpt4v_conversion.sources._folder import Folder, files_by_stem
+from rs_gpt4v_conversion.sources._json import LONGEST_SIDE
 from rs_gpt4v_conversion.sources._names import plain
 from rs_gpt4v_conversion.sources._scene import Marks
 from rs_gpt4v_conversion.sources._xml import number, text
@@ -104,7 +105,7 @@ def image_size(root: Element, folder: Folder, image: Path, width: str, height: s
         height: Path of the height.
     """
     w, h = number(root, width), number(root, height)
-    if w is not None and h is not None and w >= 1 and h >= 1:
+    if w is not None and h is not None and min(w, h) >= 1 and max(w, h) <= LONGEST_SIDE:
         return (int(w), int(h)), ()
     size = folder.size(image)
     if size is None:

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from rs_gpt4v_conversion.errors import SourceError
 from rs_gpt4v_conversion.sources._folder import Folder
+from rs_gpt4v_conversion.sources._json import LONGEST_SIDE
 
 
 def load_xml(folder: Folder, path: Path, root: str) -> Element:
@@ -52,10 +53,10 @@ def size(element: Element, file: Path, path: str = "size") -> tuple[int, int]:
     """Width and height of the image as a VOC file states them, pixels.
 
     Raises:
-        SourceError: They are missing or not positive.
+        SourceError: They are missing, or no image has such sides.
     """
     sides = [number(element, f"{path}/{side}") for side in ("width", "height")]
-    if any(side is None or side < 1 for side in sides):
+    if any(side is None or not 1 <= side <= LONGEST_SIDE for side in sides):
         found = " x ".join(text(element, f"{path}/{side}") or "nothing" for side in ("width", "height"))
         raise SourceError(file, found, "the image's width and height in pixels", record=path)
     return int(sides[0] or 0), int(sides[1] or 0)
