@@ -22,6 +22,7 @@ from rs_gpt4v_conversion.manifest import source_table
 from rs_gpt4v_conversion.overlaps import Shared, sentence
 from rs_gpt4v_conversion.paper import CORRECTED, TOTALS, Line, absent, by_question
 from rs_gpt4v_conversion.shards import Shard
+from rs_gpt4v_conversion.tables import counted
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
@@ -203,9 +204,11 @@ def _overlaps(facts: CardFacts) -> str:
 
 def _rejects(facts: CardFacts) -> str:
     missing = sum(x.missing_images for x in facts.lines)
-    lines = [f"- {r['source']}: {r['count']:,} pairs, {r['reason']} ({r['stage']})" for r in facts.rejects]
+    lines = [
+        f"- {r['source']}: {counted(int(r['count']), 'pair')}, {r['reason']} ({r['stage']})" for r in facts.rejects
+    ]
     if missing:
-        lines.append(f"- {missing:,} images were not at hand when this release was made; their rows are left out.")
+        lines.append(f"- Not at hand when this release was made, and so left out: {counted(missing, 'image')}.")
     return "\n".join(lines) or "Nothing was rejected."
 
 
