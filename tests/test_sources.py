@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from PIL import Image
 
 import rs_gpt4v
 from rs_gpt4v_conversion.adapt import adapt
+from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.gates.boxes import box_flaw
+from rs_gpt4v_conversion.reading import Tally, read_source
 from rs_gpt4v_conversion.records import Annotation, Flaw, Note, Scene
 from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.scenes import ask_all
@@ -206,9 +209,23 @@ def test_wrong_types_in_captions_are_refused_or_counted(copy: Callable[[str], Pa
         read("rsicd", root)
 
 
-def test_captions_may_lie_elsewhere(sample: Path, tmp_path: Path) -> None:
-    from rs_gpt4v_conversion.config import load_config
+def test_an_image_in_two_splits_stays_in_the_one_that_nobody_trains_on(
+    small: Callable[..., Path], copy: Callable[[str], Path]
+) -> None:
+    root = copy("rsicd")
+    path = root / "dataset_rsicd.json"
+    test = next(i for i in json.loads(path.read_text())["images"] if i["split"] == "test")
+    edit(path, lambda c: c["images"].insert(0, {**test, "split": "train"}))
+    toml = small("rsicd")
+    (spec,) = load_config(toml).sources
+    tally = Tally()
+    ids = [draft.id for draft in read_source(replace(spec, root=root), tally)]
+    stem = Path(test["filename"]).stem
+    assert [i for i in ids if i.endswith(f"/{stem}")] == [f"rsicd/test/captioning/{stem}"]
+    assert {r.reason for r in tally.rejects if r.stage == "read"} == {"image is also in the test split of this source"}
 
+
+def test_captions_may_lie_elsewhere(sample: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved.json"
     shutil.copy(sample / "RSICD" / "dataset_rsicd.json", moved)
     (tmp_path / "empty").mkdir()

@@ -21,6 +21,9 @@ from rs_gpt4v_conversion.sources._names import image_name_flaw
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
+LAST_FIRST = {"test": 0, "val": 1, "train": 2}
+"""The order in which splits are read: an image listed in two of them stays in the one that nobody may train on."""
+
 DATASETS = {"rsicd", "ucm", "sydney", "rsitmd"}
 """What files of this form say of themselves under `dataset`, in lower case."""
 
@@ -55,7 +58,7 @@ def read_captions(
             path, "no image", "a list of images with their captions", record="images", do="fetch it again"
         )
     found = Images(images)
-    for i, image in enumerate(entries):
+    for i, image in sorted(enumerate(entries), key=lambda n: LAST_FIRST.get(str(n[1].get("split")), -1)):
         where = f"images[{i}]"
         split = typed(image, "split", str, path, where)
         if split not in SPLITS:
