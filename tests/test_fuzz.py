@@ -133,7 +133,8 @@ def books_balance(toml: Path) -> None:
     assert all(c.images >= 0 and c.qa_pairs >= 0 for c in counts)
 
 
-def fuzz(kind: str, small: Callable[..., Path], tmp_path: Path, examples: int, *, derandomize: bool) -> None:
+def copied(kind: str, small: Callable[..., Path], tmp_path: Path) -> tuple[Path, Path, list[str]]:
+    """A SOURCES.toml over a copy of a source of the sample, the copy, and the files in it that the reader opens."""
     toml = small(kind)
     (spec,) = load_config(toml).sources
     root = tmp_path / "copy"
@@ -141,7 +142,12 @@ def fuzz(kind: str, small: Callable[..., Path], tmp_path: Path, examples: int, *
     toml.write_text(toml.read_text().replace(str(spec.root), str(root)))
     folder = Folder(root)
     list(spec.source.read(folder, spec.options))
-    paths = sorted(root / name for name in folder.digests)
+    return toml, root, sorted(folder.digests)
+
+
+def fuzz(kind: str, small: Callable[..., Path], tmp_path: Path, examples: int, *, derandomize: bool) -> None:
+    toml, root, read = copied(kind, small, tmp_path)
+    paths = sorted(root / name for name in read)
     books_balance(toml)
 
     @settings(
@@ -175,14 +181,8 @@ def test_damaged_files_at_length(kind: str, small: Callable[..., Path], tmp_path
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_file_is_named_or_noted(kind: str, small: Callable[..., Path], tmp_path: Path) -> None:
-    toml = small(kind)
-    (spec,) = load_config(toml).sources
-    root = tmp_path / "copy"
-    shutil.copytree(spec.root, root)
-    toml.write_text(toml.read_text().replace(str(spec.root), str(root)))
-    folder = Folder(root)
-    list(spec.source.read(folder, spec.options))
-    for name in folder.digests:
+    toml, root, read = copied(kind, small, tmp_path)
+    for name in read:
         content = (root / name).read_bytes()
         (root / name).unlink()
         tally = Tally()
