@@ -3,7 +3,6 @@
 import copy
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from items import Item, notes, read, scenes
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.geometry import clockwise, corners, envelope
-from rs_gpt4v_conversion.records import Flaw, Note, Scene
+from rs_gpt4v_conversion.records import Flaw
 from rs_gpt4v_conversion.sample import SOURCES
-from rs_gpt4v_conversion.sources import Folder, known_sources
+from rs_gpt4v_conversion.sources import Folder
 from rs_gpt4v_conversion.sources._coco import CocoForm, read_coco
 from shared import shared
 
@@ -38,8 +38,6 @@ SMALL: dict[str, Any] = {
     ],
 }
 
-Item = Scene | Flaw | Note
-
 
 def coco(folder: Path, content: Any, form: CocoForm = FORM, seen: dict[str, str] | None = None) -> list[Item]:
     path = folder / "a.json"
@@ -51,22 +49,6 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     content = copy.deepcopy(SMALL)
     change(content)
     return content
-
-
-def scenes(items: list[Item]) -> list[Scene]:
-    return [item for item in items if isinstance(item, Scene)]
-
-
-def notes(items: list[Item]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in items:
-        if isinstance(item, Note):
-            found[item.reason] += item.count
-    return found
-
-
-def read(kind: str, root: Path, **options: str) -> list[Item]:
-    return [i for i in known_sources()[kind].read(Folder(root), options) if isinstance(i, Scene | Flaw | Note)]
 
 
 def test_any_number_may_be_an_id_and_names_become_words(tmp_path: Path) -> None:

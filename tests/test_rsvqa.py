@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.reading import PARTS, SPLITS, measure, write_rsvqa_hr
+from items import notes
 from rs_gpt4v_conversion.build import plan
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError
@@ -74,14 +75,6 @@ def facts(items: list[Any]) -> dict[tuple[str, str], list[tuple[str, str]]]:
 
 def flaws(items: list[Any]) -> Counter[tuple[str, str]]:
     return Counter((f.split, f.reason) for f in items if isinstance(f, Flaw))
-
-
-def notes(items: list[Any]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in items:
-        if isinstance(item, Note):
-            found[item.reason] += item.count
-    return found
 
 
 def test_a_sound_source_has_no_flaws_and_no_notes(draft: Draft, tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from rs_gpt4v_conversion.census import Census
 from rs_gpt4v_conversion.geometry import cell, clockwise, corners, envelope, in_cell
 from rs_gpt4v_conversion.records import Annotation, Comparison, ImageRef, Note, Object, Pair, Presence, Scene
 from rs_gpt4v_conversion.scenes import MOST_BOXES, MOST_ROTATED, ask, ask_all, sight
-from rs_gpt4v_conversion.templates.boxes import parse_bboxes, parse_obbs
+from rs_gpt4v_conversion.templates import GROUNDING
+from rs_gpt4v_conversion.templates.boxes import FORMS, parse_bboxes, parse_obbs
 from rs_gpt4v_conversion.templates.words import plural, with_article
 from rs_gpt4v_conversion.wording import word
+from shared import shared
 
 WIDTH, HEIGHT = 300, 240
 CATEGORIES = ("airplane", "ship", "storage tank", "bridge", "harbor", "vehicle")
@@ -209,7 +211,7 @@ def test_a_crowded_category_is_counted_and_not_grounded() -> None:
     pairs, notes = asked(scene(*many))
     assert answers(pairs["count"]) == [str(MOST_BOXES + 1)]
     assert all(len(p.objects) == 1 for p in pairs.get("grounding", ()))
-    assert [n.count for n in notes if "more than 50 boxes" in n.reason] == [1]
+    assert [n.count for n in notes if f"more than {MOST_BOXES} boxes" in n.reason] == [1]
 
 
 def test_an_answer_of_rotated_boxes_that_is_too_long_is_noted_and_the_questions_stay_the_same() -> None:
@@ -218,6 +220,28 @@ def test_an_answer_of_rotated_boxes_that_is_too_long_is_noted_and_the_questions_
     assert [p.objects for p in rotated["grounding"]] == [p.objects for p in upright["grounding"]]
     assert [n.count for n in said if "longer than 2,048 tokens" in n.reason] == [1]
     assert nothing == []
+
+
+@pytest.mark.parametrize(("form", "numbers", "most"), [("hbb", 4, MOST_BOXES), ("obb", 8, MOST_ROTATED)])
+def test_the_longest_answer_fits_into_the_tokens_of_llava(form: str, numbers: int, most: int) -> None:
+    pytest.importorskip("torch")
+    from rs_gpt4v_builder import LlavaCollator, load_tokenizer
+
+    encode = LlavaCollator(load_tokenizer(shared("tokenizer", "tokenizer.model")), max_length=10**6).encode
+    answer = ", ".join(["[" + ", ".join(["0.123"] * numbers) + "]"] * most)
+    for template in GROUNDING:
+        question = template.ask(category="expressway service area", box=FORMS[form])  # type: ignore[index]
+        turns = [{"from": "human", "value": f"<image>\n{question}"}, {"from": "gpt", "value": answer}]
+        assert len(encode(turns)[0]) - 1 + 576 <= 2048
+
+
+def test_an_image_listed_twice_is_counted_once() -> None:
+    census = Census()
+    for each in (scene(thing("ship")), scene(thing("ship")), scene(number=2), scene(number=3)):
+        census.see(sight(each))
+    census.settle()
+    asked_of = [o.answer for n in (1, 2, 3) for o in census.asked(sight(scene(*[thing("ship")] * (n == 1), number=n)))]
+    assert sorted(asked_of) == [False, True]
 
 
 def test_an_image_without_objects_is_noted() -> None:

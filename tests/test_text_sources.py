@@ -11,37 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from items import Item, notes, read, scenes
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
 from rs_gpt4v_conversion.geometry import corners, envelope
-from rs_gpt4v_conversion.records import Flaw, Note, Object, Scene
+from rs_gpt4v_conversion.records import Flaw, Object, Scene
 from rs_gpt4v_conversion.sample import SOURCES
-from rs_gpt4v_conversion.sources import Folder, known_sources
+from rs_gpt4v_conversion.sources import known_sources
 from rs_gpt4v_conversion.sources.dota import CATEGORIES as DOTA_CATEGORIES
 from rs_gpt4v_conversion.sources.dota import label_folders
 from rs_gpt4v_conversion.sources.nwpu_vhr10 import CATEGORIES
 from shared import shared
 
-Item = Scene | Flaw | Note
-
 HEAD = "imagesource:GoogleEarth\ngsd:0.25\n"
 BOX = "10 10 60 12 58 40 8 38"
-
-
-def read(kind: str, root: Path, **options: str) -> list[Item]:
-    return [i for i in known_sources()[kind].read(Folder(root), options) if isinstance(i, Scene | Flaw | Note)]
-
-
-def scenes(items: list[Item]) -> list[Scene]:
-    return [item for item in items if isinstance(item, Scene)]
-
-
-def notes(items: list[Item]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in items:
-        if isinstance(item, Note):
-            found[item.reason] += item.count
-    return found
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import items
 from rs_gpt4v_conversion.adapt import adapt
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import SourceError, UsageError
@@ -66,11 +67,7 @@ def scenes(kind: str, root: Path, **options: str) -> dict[str, Scene]:
 
 
 def notes(kind: str, root: Path, **options: str) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for item in read(kind, root, **options):
-        if isinstance(item, Note):
-            counts[item.reason] += item.count
-    return counts
+    return items.notes(read(kind, root, **options))
 
 
 def asked(scene: Scene) -> list[Annotation]:

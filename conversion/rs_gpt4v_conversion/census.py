@@ -49,12 +49,16 @@ class Census:
 
     def __init__(self) -> None:
         self._sights: list[Sight] = []
+        self._seen: set[str] = set()  # their keys
         self._images: Counter[str] = Counter()  # by category
         self._together: Counter[tuple[str, str]] = Counter()  # images with two categories, both ways
         self._least: dict[tuple[Question, bool], float] = {}  # rank of the last one that is asked
 
     def see(self, sight: Sight) -> None:
-        """Enter an image."""
+        """Enter an image; one that is listed twice is kept once, and so counts once."""
+        if sight.key in self._seen:
+            return
+        self._seen.add(sight.key)
         self._sights.append(sight)
         self._images.update(sight.present)
         for a, b in combinations(sight.present, 2):
@@ -67,7 +71,7 @@ class Census:
         for sight in self._sights:
             for offer in self._offers(sight):
                 ranks[offer.question, offer.answer].append(offer.rank)
-        self._sights = []
+        self._sights, self._seen = [], set()
         for question in {q for q, _ in ranks}:
             yes, no = (sorted(ranks[question, answer], reverse=True) for answer in (True, False))
             count = min(len(yes), len(no))
