@@ -257,7 +257,7 @@ class Rows(Sequence[Row]):
                 first, last = max(start, begin), min(stop, end)
                 if first < last:
                     parts.append(self._place.index.lines[shard.start + first - begin : shard.start + last - begin])
-            return np.concatenate(parts) if len(parts) != 1 else parts[0]
+            return parts[0] if len(parts) == 1 else np.concatenate([self._place.index.lines[:0], *parts])
         positions = np.asarray(self._chosen, np.int64)
         numbers = np.searchsorted(self._ends, positions, side="right")
         starts = np.array([shard.start for shard in self._place.shards], np.int64)
