@@ -37,8 +37,10 @@ Place = Callable[[int, int], Words]
 WORD = np.dtype("<u4")
 """The type of a pixel: little-endian on any machine, so red is its lowest byte."""
 
+JPEG = b"\xff\xd8\xff"
+"""How every JPEG begins."""
+
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-_JPEG = b"\xff\xd8\xff"
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")  # Adobe's CMYK is inverted or not: Pillow knows
 
 _log = logging.getLogger(__name__)
@@ -81,7 +83,7 @@ def decode(source: Image.Image | bytes | bytearray | memoryview, place: Place) -
     Raises:
         OSError, SyntaxError, ValueError, DecompressionBombError: It cannot be decoded.
     """
-    if not isinstance(source, Image.Image) and bytes(source[:3]) == _JPEG and _decode_jpeg(source, place):
+    if not isinstance(source, Image.Image) and bytes(source[:3]) == JPEG and _decode_jpeg(source, place):
         return
     image = to_rgb(open_image(source))
     words = np.frombuffer(image.tobytes("raw", "RGBX"), WORD)
