@@ -417,7 +417,7 @@ class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 class _Shard:
     """A Parquet file, anywhere, of which only the footer and the columns asked for are read."""
 
-    TAIL = 1 << 16  # read at first: what pyarrow looks at, and the whole footer of most shards
+    TAIL = 1 << 16  # read at first: the whole footer of most shards
     GAP = 1 << 16  # columns no further apart are fetched as one range
 
     def __init__(self, fs: Any, path: str, size: int) -> None:
@@ -430,7 +430,7 @@ class _Shard:
             )
         if footer > len(tail):
             tail = _read(fs, path, size - footer, size)
-        self.metadata = pq.read_metadata(_Pieces(size, [(size - len(tail), tail)]))
+        self.metadata = pq.read_metadata(pa.BufferReader(tail))
         self.groups: int = self.metadata.num_row_groups
 
     def table(self, group: int, columns: list[str]) -> pa.Table:
