@@ -87,7 +87,7 @@ def read_text(row: Mapping[str, Any]) -> RowText:
     if not pairs:
         return RowText((Dialogue(tuple(turns), tuple(range(len(turns) // 2))),), tagged=False)
     numbers = _numbers(pairs, turns, name)
-    bare = [Turn(turn.role, _untagged(turn.value)) for turn in turns]
+    bare = [_untagged(turn) for turn in turns]
     groups: dict[int, list[int]] = {}
     for position, number in enumerate(numbers):
         groups.setdefault(number, []).append(position)
@@ -271,5 +271,6 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _untagged(text: str) -> str:
-    return text.replace(IMAGE_TAG, "").strip() if IMAGE_TAG in text else text
+def _untagged(turn: Turn) -> Turn:
+    value = turn.value
+    return Turn(turn.role, value.replace(IMAGE_TAG, "").strip()) if IMAGE_TAG in value else turn

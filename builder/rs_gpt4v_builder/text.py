@@ -7,6 +7,7 @@ other in an Arrow file, and mapped into memory: 3 to 8 µs a row.
 
 import logging
 import marshal
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,9 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+MAPPED = 256
+"""Most shards whose texts are mapped at a time: each holds a file open."""
 
 
 class Texts(Protocol):
@@ -48,7 +52,7 @@ class CachedTexts:
 
     def __init__(self, store: Store, cache: Path) -> None:
         self._store, self._cache, self._lock = store, cache, Lock()
-        self._shards: dict[str, _Mapped] = {}
+        self._shards: OrderedDict[str, _Mapped] = OrderedDict()
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `Texts.row`."""
@@ -72,6 +76,8 @@ class CachedTexts:
                         if not path.exists():
                             self._write(shard, path)
                 self._shards[shard] = _Mapped(path)
+                if len(self._shards) > MAPPED:
+                    self._shards.popitem(last=False)
             return self._shards[shard]
 
     def _write(self, shard: str, path: Path) -> None:
