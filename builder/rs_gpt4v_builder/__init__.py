@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .lengths import LengthGroupedSampler
     from .messages import open_image, to_messages
     from .release import Release, Rows
+    from .stream import Stream
     from .tokenizer import load_tokenizer
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "LlavaCollator",
     "Release",
     "Rows",
+    "Stream",
     "load_tokenizer",
     "open_image",
     "to_messages",
@@ -59,6 +61,7 @@ _HOME = {
     "LlavaCollator": "collate",
     "Release": "release",
     "Rows": "release",
+    "Stream": "stream",
     "load_tokenizer": "tokenizer",
     "open_image": "messages",
     "to_messages": "messages",
