@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .images import ASPECTS, RESIZES, CpuImager, Imager
 from .conversation import (
     IGNORE,
     IMAGE_ID,
@@ -32,6 +31,7 @@ from .conversation import (
 from .decode import FILL_IN
 from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, row_name, sheets
 from .errors import OptionError, RowError
+from .images import ASPECTS, RESIZES, CpuImager, Imager
 from .masking import mask_as_original
 from .tokenizer import LlamaTokenizer
 from .turns import IMAGE_TAG, Turn, parse_turns
@@ -144,13 +144,8 @@ class LlavaCollator:
         on_error: str = "raise",
     ) -> None:
         given = {
-            "form": form,
-            "pixels": pixels,
-            "aspect": aspect,
-            "resize": resize,
-            "pairs": pairs,
-            "on_error": on_error,
-        }
+            "form": form, "pixels": pixels, "aspect": aspect, "resize": resize, "pairs": pairs, "on_error": on_error,
+        }  # fmt: skip
         for name, value in given.items():
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
