@@ -23,8 +23,17 @@ The modules, in the order in which they use each other:
     conversation  turns -> ids and the spans to learn, in one pass
     masking       which samples the original code masks whole, and how it counts
     dialogues     the independent dialogues of a row, and which of them to take
+
+    clip          what CLIP takes: size, colours, how values are normalised
+    decode        an image in any form -> its pixels
+    resize        pixels -> 336 x 336 on the CPU, quickly or to the bit
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
     collate       rows -> a padded batch of tensors
+
+    device        normalising and resizing on the GPU
+    nvjpeg        decoding on the GPU
+    targets       where a loader's batches go
+    loader        Loader: batches of a stream, made ahead by threads
 
 Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and
 `load_tokenizer` needs no torch.
@@ -35,12 +44,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .collate import LlavaCollator
+    from .loader import Loader
     from .release import Release, Rows
     from .tokenizer import load_tokenizer
 
-__all__ = ["LlavaCollator", "Release", "Rows", "load_tokenizer"]
+__all__ = ["LlavaCollator", "Loader", "Release", "Rows", "load_tokenizer"]
 
-_HOME = {"LlavaCollator": "collate", "Release": "release", "Rows": "release", "load_tokenizer": "tokenizer"}
+_HOME = {
+    "LlavaCollator": "collate",
+    "Loader": "loader",
+    "Release": "release",
+    "Rows": "release",
+    "load_tokenizer": "tokenizer",
+}
 _EXTRA = ("torch", "tokenizers")
 
 
