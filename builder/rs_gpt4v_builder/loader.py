@@ -225,9 +225,11 @@ class _Batches(Iterator[Batch]):
         self._coming: deque[tuple[int, Future[Any]]] = deque()
         self._pool = ThreadPoolExecutor(loader._workers, thread_name_prefix=THREADS)
         self._ended = threading.Event()
-        self.close = weakref.finalize(self, _end, self._pool, self._ended)
+        self.close = weakref.finalize(self, _end, self._pool, self._ended, self._coming)
 
     def __next__(self) -> Batch:
+        if not self.close.alive:
+            raise StopIteration
         try:
             while len(self._coming) <= self._loader._workers * self._loader._prefetch and self._submit():
                 continue
@@ -239,14 +241,13 @@ class _Batches(Iterator[Batch]):
         except BaseException:  # also Ctrl-C while a batch is waited for
             self.close()
             raise
-        if self.close.alive:
-            self.close()
-            self._loader._finished(self._run)
+        self.close()
+        self._loader._finished(self._run)
         raise StopIteration
 
     def _submit(self) -> bool:
         """Have one more batch made; False where there is none."""
-        number = next(self._numbers, None) if self.close.alive else None
+        number = next(self._numbers, None)
         if number is None:
             return False
         share, size = self._run.share, self._loader.batch_size
@@ -255,8 +256,9 @@ class _Batches(Iterator[Batch]):
         return True
 
 
-def _end(pool: ThreadPoolExecutor, ended: threading.Event) -> None:
+def _end(pool: ThreadPoolExecutor, ended: threading.Event, coming: deque[Any]) -> None:
     """End an iteration's threads, each after the batch that it is at."""
     ended.set()
+    coming.clear()
     # a collection of garbage may come to this in one of the threads, which cannot wait for itself
     pool.shutdown(wait=not threading.current_thread().name.startswith(THREADS), cancel_futures=True)
