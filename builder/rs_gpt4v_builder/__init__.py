@@ -49,8 +49,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .collate import LlavaCollator
     from .lengths import LengthGroupedSampler
-    from .messages import open_image, to_messages
     from .loader import Loader
+    from .messages import open_image, to_messages
     from .release import Release, Rows
     from .stream import Stream
     from .tokenizer import load_tokenizer
