@@ -327,7 +327,7 @@ BAD_OPTIONS = {
     "pixels": ({"pixels": "bf16"}, "pixels='bf16' is not known: use one of 'float32', 'uint8'"),
     "aspect": ({"aspect": "anyres"}, "aspect='anyres' is not known: use one of 'pad', 'crop'"),
     "pairs": ({"pairs": "each"}, "pairs='each' is not known: use one of 'fit', 'one'"),
-    "packing": ({"packing": "image"}, "packing='image' is not available yet: known is only None"),
+    "packing": ({"packing": "image"}, "packing='image' is not known: use one of None, 'shared-image'"),
     "max_length": ({"max_length": 0}, "max_length=0 is not a number of tokens"),
 }
 

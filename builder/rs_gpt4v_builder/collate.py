@@ -33,6 +33,7 @@ from .conversation import (
 from .dialogues import Dialogue, RowText, has_tag, one_of, read_text, row_name
 from .errors import OptionError, RowError
 from .masking import mask_as_original
+from .packing import SHARED_IMAGE, Part, batch_columns, check_packing, pack
 from .tokenizer import LlamaTokenizer
 
 FEATURES = 576
@@ -46,7 +47,7 @@ _KNOWN: dict[str, tuple[object, ...]] = {
     "pixels": ("float32", "uint8"),
     "aspect": images.ASPECTS,
     "pairs": ("fit", "one"),
-    "packing": (None,),
+    "packing": (None, SHARED_IMAGE),
 }
 
 Ids = npt.NDArray[np.int64]
@@ -60,11 +61,13 @@ class Sample:
         input_ids: (L,) int64.
         labels: (L,) int64, `IGNORE` where nothing is learnt.
         pixels: (3, 336, 336) uint8, or None where no image belongs to the row.
+        documents: (L,) int64, which token belongs to which dialogue; see `packing`.
     """
 
     input_ids: Ids
     labels: Ids
     pixels: images.Pixels | None
+    documents: Ids
 
 
 class LlavaCollator:
@@ -89,14 +92,20 @@ class LlavaCollator:
         pairs: `fit` takes whole dialogues of a row in order while they fit, never two with a
             question in common (so one caption of an image); a single dialogue that is too long is
             cut. `one` takes one dialogue, another one each `epoch`.
-        packing: None; nothing else is available yet.
+        packing: None, or `shared-image`: all dialogues of a row stand behind its image, which is
+            there once, and see the image and themselves only. A row that is longer than
+            `max_length` becomes several sequences, each with the image. Needs `form="hf"` and
+            leaves nothing out. In the strict mode each dialogue is judged by itself.
+        attention: The model's `attn_implementation` (`eager`, `sdpa`, `flex_attention`), which
+            `packing` must know as each takes another mask; else not looked at.
 
     Attributes:
         epoch: Number of the epoch, which you set; 0 at first. Only `pairs="one"` looks at it. The
             workers of a `DataLoader` have copies of the collator: set it before they start.
         left_out: Pairs of question and answer that `pairs="fit"` left out so far, in this process.
-        masked: Rows that `strict=True` masked whole so far, in this process.
-        cut: Rows that were cut at `max_length` so far, in this process.
+        masked: Rows (with packing: dialogues) that `strict=True` masked whole so far, in this
+            process.
+        cut: Rows (with packing: dialogues) that were cut at `max_length` so far, in this process.
 
     Raises:
         OptionError: An argument has an unknown value.
@@ -115,16 +124,17 @@ class LlavaCollator:
         aspect: str = "pad",
         pairs: str = "fit",
         packing: str | None = None,
+        attention: str | None = None,
     ) -> None:
-        given = {"form": form, "pixels": pixels, "aspect": aspect, "pairs": pairs}
+        given = {"form": form, "pixels": pixels, "aspect": aspect, "pairs": pairs, "packing": packing}
         for name, value in given.items():
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
-        if packing is not None:
-            raise OptionError(f"packing={packing!r} is not available yet: known is only None")
         if max_length < 1:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.tokenizer, self.template = tokenizer, find_template(template)
+        self.packing = packing
+        self.attention = check_packing(self.template, form, pairs, attention) if packing else ""
         self.form, self.pixels, self.aspect, self.pairs = form, pixels, aspect, pairs
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
         self.epoch = 0
@@ -148,13 +158,24 @@ class LlavaCollator:
             pixel_values: The same in the form `hf`, but only of rows with a place for their image
                 (that model counts the places), and absent where no row has one.
 
+            With `packing` B is the number of sequences, at least one a row, in the order of the
+            rows; a sequence of several of one row has the image again. There are also
+
+            position_ids: (B, L) int64, by which each dialogue goes on from the shared beginning.
+            attention_mask: In its place (B, 1, L, L), float32 of 0 and -inf for `eager`, bool for
+                `sdpa`, none for `flex_attention`, which has
+            document_ids: (B, L) int64, 0 for the shared beginning, n for the row's n-th dialogue,
+                -1 for padding: `packing.attention_mask` makes the mask of it, on any device.
+            row_numbers: (B,) int64, from which of the rows a sequence is.
+
         Raises:
             RowError: A row cannot be trained on; the message names it.
             OptionError: There are no rows.
         """
         if not rows:
             raise OptionError("a batch of no rows: give one or more")
-        samples = [self._sample(row) for row in rows]
+        groups = [self._samples(row) for row in rows]
+        samples = [sample for group in groups for sample in group]
         longest = max(len(sample.input_ids) for sample in samples)
         pad_id = HF_PAD_ID if self.form == "hf" else self.tokenizer.pad_id
         shape = len(samples), longest
@@ -166,7 +187,11 @@ class LlavaCollator:
             labels[number, :length] = sample.labels
             mask[number, :length] = 1
         batch = {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
-        return {name: torch.from_numpy(array) for name, array in (batch | self._images(samples)).items()}
+        tensors = {name: torch.from_numpy(array) for name, array in (batch | self._images(samples)).items()}
+        if not self.packing:
+            return tensors
+        del tensors["attention_mask"]
+        return tensors | batch_columns([[sample.documents for sample in group] for group in groups], self.attention)
 
     def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
         """Encode one conversation as the original code does, without padding.
@@ -189,20 +214,34 @@ class LlavaCollator:
         turns = prepare_turns(parse_turns(conversations, row=""), self.template, has_image=has_image, row="")
         return self._arrays(self._encode(turns, has_image, row=""))
 
-    def _sample(self, row: Mapping[str, Any]) -> Sample:
+    def _samples(self, row: Mapping[str, Any]) -> list[Sample]:
+        """Make the sequences of a row, one unless it is packed."""
         name, image = row_name(row), row.get("image")
         text = read_text(row)
         tagged = text.tagged or any(has_tag(dialogue.turns) for dialogue in text.dialogues)
         self._check_image(row, tagged)
-        encoded = self._choose(text, image is not None, name)
-        input_ids, labels = self._arrays(encoded)
-        if len(input_ids) > self.max_length - self._features_to_come(input_ids):
-            self.cut += 1
-        input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
-        self._check_sample(input_ids, labels, name)
+        if self.packing:
+            alone = [self._alone(text, dialogue, image is not None, name) for dialogue in text.dialogues]
+            parts = pack([self._arrays(encoded) for encoded in alone], self.max_length)
+        else:
+            parts = [Part.of(*self._arrays(self._choose(text, image is not None, name)))]
+        parts = [self._cut(part, name) for part in parts]
         wanted = image is not None and (self.form == "llava" or tagged)
         pixels = images.preprocess(image, aspect=self.aspect, row=name) if wanted else None
-        return Sample(input_ids, labels, pixels)
+        return [Sample(part.input_ids, part.labels, pixels, part.documents) for part in parts]
+
+    def _cut(self, part: Part, name: str) -> Part:
+        """Cut a sequence at `max_length` and check what is left."""
+        if len(part.input_ids) > self.max_length - self._features_to_come(part.input_ids):
+            self.cut += 1
+        part = part.cut(self.max_length)
+        self._check_sample(part.input_ids, part.labels, name)
+        return part
+
+    def _alone(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> Encoded:
+        """Encode a dialogue as the only one of a sample."""
+        turns, encoded = self._begin(text, dialogue, has_image, name)
+        return self._encode(turns, has_image, name) if self._fault(turns) else encoded
 
     def _check_image(self, row: Mapping[str, Any], tagged: bool) -> None:
         """Refuse a text with a place for an image in a row without one."""
