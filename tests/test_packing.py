@@ -27,7 +27,7 @@ Tokens = tuple[list[int], list[int]]
 
 def png() -> bytes:
     out = io.BytesIO()
-    Image.effect_noise((12, 9), 90).save(out, "PNG")
+    Image.radial_gradient("L").crop((0, 0, 120, 90)).save(out, "PNG")
     return out.getvalue()
 
 
@@ -154,6 +154,22 @@ def test_flex_attention_sees_the_same(layout: list[tuple[int, list[int], int]]) 
     assert not isinstance(blocks, torch.Tensor)
     sees = create_mask(blocks.mask_mod, count, 1, length, length, device="cpu")
     assert torch.equal(sees, attention_mask(documents, "sdpa"))
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_gives_the_same_over_many_blocks() -> None:
+    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+    documents = laid_out([(150, [40, 1, 300], 1), (20, [9], 1)])  # the second one is mostly padding
+    blocks = attention_mask(documents, "flex_attention")
+    assert isinstance(blocks, BlockMask)
+    assert blocks.sparsity() > 0
+    query, key, value = torch.randn(3, 2, 2, documents.shape[1], 16, generator=torch.Generator().manual_seed(0))
+    found = flex_attention(query, key, value, block_mask=blocks)
+    mask = attention_mask(documents, "sdpa")
+    want = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    assert torch.allclose(found, want, atol=1e-5)
+    assert want.isfinite().all()
 
 
 @settings(deadline=None)
