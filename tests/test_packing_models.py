@@ -8,8 +8,7 @@ import torch
 from rs_gpt4v_builder import LlavaCollator
 from rs_gpt4v_builder.packing import attention_mask
 from test_packing import TOKENIZER, Pairs, collator, row
-
-transformers = pytest.importorskip("transformers", minversion="5")
+from tiny_models import tiny_llama, tiny_llava
 
 Batch = dict[str, torch.Tensor]
 
@@ -26,26 +25,7 @@ DIALOGUES: list[list[Pairs]] = [
 """Of three rows, whose sequences differ in length and number."""
 
 
-def model_of(kind: str, attention: str) -> Any:
-    """A random model, the same one whatever the attention, large in its weights so that a wrong mask shows."""
-    torch.manual_seed(0)
-    text = transformers.LlamaConfig(
-        vocab_size=302,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        initializer_range=0.3,
-    )
-    if kind == "llama":
-        return transformers.LlamaForCausalLM._from_config(text, attn_implementation=attention).double()
-    vision = transformers.CLIPVisionConfig(
-        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=336, patch_size=14
-    )
-    config = transformers.LlavaConfig(
-        vision_config=vision, text_config=text, image_token_index=300, vision_feature_layer=-1
-    )
-    return transformers.LlavaForConditionalGeneration._from_config(config, attn_implementation=attention).double()
+MODELS = {"llama": tiny_llama, "llava": tiny_llava}
 
 
 def batches(kind: str, attention: str) -> tuple[Batch, Batch]:
@@ -87,7 +67,7 @@ def step(model: Any, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor
 @pytest.mark.parametrize(("attention", "mask"), [("eager", "eager"), ("sdpa", "sdpa"), ("sdpa", "eager")])
 @pytest.mark.parametrize("kind", ["llama", "llava"])
 def test_loss_and_gradients_are_those_of_separate_samples(kind: str, attention: str, mask: str) -> None:
-    model = model_of(kind, attention)
+    model = MODELS[kind](302, attention).double()
     packed, separate = batches(kind, mask)
     loss, gradients = step(model, packed)
     want, wanted = step(model, separate)
@@ -100,7 +80,7 @@ def test_loss_and_gradients_are_those_of_separate_samples(kind: str, attention: 
 
 @pytest.mark.parametrize("lost", ["attention_mask", "position_ids"])
 def test_without_mask_or_positions_it_is_another_loss(lost: str) -> None:
-    model = model_of("llama", "sdpa")
+    model = tiny_llama(302, "sdpa").double()
     packed, separate = batches("llama", "sdpa")
     del packed[lost]
     assert step(model, packed)[0].item() != pytest.approx(step(model, separate)[0].item(), rel=1e-4)
@@ -114,6 +94,6 @@ def test_flex_attention_gives_the_same_loss() -> None:
     packed["attention_mask"] = attention_mask(packed.pop("document_ids"), "flex_attention")
     del packed["row_numbers"]
     with torch.no_grad():
-        loss = loss_of(model_of("llama", "flex_attention").float(), packed)
-        want = loss_of(model_of("llama", "sdpa").float(), separate)
+        loss = loss_of(tiny_llama(302, "flex_attention"), packed)
+        want = loss_of(tiny_llama(302, "sdpa"), separate)
     assert loss.item() == pytest.approx(want.item(), rel=1e-5)

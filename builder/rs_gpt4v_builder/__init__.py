@@ -14,6 +14,7 @@ The modules, in the order in which they use each other:
     masking       which samples the original code masks whole, and how it counts
     dialogues     the independent dialogues of a row, and which of them to take
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
+    packing       many dialogues of a row behind one image, in one sequence
     collate       rows -> a padded batch of tensors
 
 Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and
