@@ -63,21 +63,28 @@ def packed(batch: dict[str, torch.Tensor], number: int = 0) -> dict[int, Tokens]
     return found
 
 
-def alone(dialogue: Pairs, image: bool = True) -> Tokens:
+def alone(dialogue: Pairs, image: bool = True, template: str = "v1") -> Tokens:
     """Ids and labels of a dialogue as the only one of a sample."""
-    ids, labels = LlavaCollator(TOKENIZER, form="hf").encode(row(dialogue, image=image)["conversations"], image)
+    ids, labels = LlavaCollator(TOKENIZER, form="hf", template=template).encode(
+        row(dialogue, image=image)["conversations"], image
+    )
     return ids.tolist(), labels.tolist()
 
 
 texts = st.text("ab \n", min_size=1, max_size=9)
+TEMPLATES = st.sampled_from(["v1", "llama_2"])
 dialogues = st.lists(st.lists(st.tuples(texts, texts), min_size=1, max_size=3), min_size=1, max_size=9)
 
 
 @settings(deadline=None, max_examples=60)
-@given(rows=st.lists(dialogues, min_size=1, max_size=3), room=st.integers(120, 400), image=st.booleans())
-def test_every_dialogue_is_there_once_as_it_would_be_alone(rows: list[list[Pairs]], room: int, image: bool) -> None:
-    longest = max(len(alone(dialogue, image)[0]) for item in rows for dialogue in item)
-    collate = collator(max_length=longest + room - 120)
+@given(
+    rows=st.lists(dialogues, min_size=1, max_size=3), room=st.integers(0, 200), image=st.booleans(), template=TEMPLATES
+)
+def test_every_dialogue_is_there_once_as_it_would_be_alone(
+    rows: list[list[Pairs]], room: int, image: bool, template: str
+) -> None:
+    longest = max(len(alone(dialogue, image, template)[0]) for item in rows for dialogue in item)
+    collate = collator(max_length=longest + room, template=template)
     batch = collate([row(*item, image=image) for item in rows])
     assert batch["input_ids"].shape[1] <= collate.max_length
     found: list[dict[int, Tokens]] = [{} for _ in rows]
@@ -87,7 +94,7 @@ def test_every_dialogue_is_there_once_as_it_would_be_alone(rows: list[list[Pairs
         assert not found[owner].keys() & dialogues_here.keys()
         found[owner] |= dialogues_here
     for item, there in zip(rows, found, strict=True):
-        assert there == {n: alone(dialogue, image) for n, dialogue in enumerate(item, 1)}
+        assert there == {n: alone(dialogue, image, template) for n, dialogue in enumerate(item, 1)}
     assert batch["row_numbers"].tolist() == sorted(batch["row_numbers"].tolist())
     assert collate.left_out == collate.cut == 0
 
@@ -235,6 +242,24 @@ def test_a_row_of_several_sequences_has_its_image_in_each() -> None:
     assert torch.equal(batch["pixel_values"], torch.stack(want))
     assert (batch["input_ids"][batch["document_ids"] == -1] == 32001).all()
     assert (batch["labels"][batch["document_ids"] == -1] == IGNORE).all()
+
+
+def test_rows_that_are_skipped_leave_the_numbers_of_the_others() -> None:
+    rows = [row([("Q", "")]), row([("Q", "A")]), row([("R", "B")], [("S", "")]), row([("T", "C")])]
+    collate = collator(on_error="skip")
+    assert collate(rows)["row_numbers"].tolist() == [1, 3]
+    assert collate.skipped == 2
+
+
+def test_given_memory_is_used_where_it_holds_all_images() -> None:
+    many = row(*([(f"Question {n}?", "yes")] for n in range(3)))
+    collate = collator(pixels="uint8", max_length=len(alone([("Question 0?", "yes")])[0]))
+    want = collate([many])["pixel_values"]
+    for room in (1, 3, 4):
+        out = np.ones((room, 3, 336, 336), np.uint8)
+        found = collate([many], out=out)["pixel_values"]
+        assert torch.equal(found, want)
+        assert np.shares_memory(found.numpy(), out) == (room >= 3)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -7,7 +7,17 @@
 
 The modules, in the order in which they use each other:
 
-    errors        what can be wrong with a tokenizer file, an option or a row
+    errors        what can be wrong with a tokenizer file, an option, a release or a row
+
+    store         the files of a release, local or remote, by byte range
+    parquet       column chunks of a file through a store
+    cachedir      where a reader keeps what it made of a release
+    index         where every row lies
+    text          the texts of the rows, in any order
+    groups        images that are no byte ranges
+    remote        a release over a network
+    release       Release and its Rows: a sequence without a copy of the data
+
     spm           a sentencepiece model file, read without sentencepiece
     tokenizer     LLaMA's tokenizer on the `tokenizers` library
     conversation  turns -> ids and the spans to learn, in one pass
@@ -26,11 +36,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .collate import LlavaCollator
+    from .release import Release, Rows
     from .tokenizer import load_tokenizer
 
-__all__ = ["LlavaCollator", "load_tokenizer"]
+__all__ = ["LlavaCollator", "Release", "Rows", "load_tokenizer"]
 
-_HOME = {"LlavaCollator": "collate", "load_tokenizer": "tokenizer"}
+_HOME = {"LlavaCollator": "collate", "Release": "release", "Rows": "release", "load_tokenizer": "tokenizer"}
 _EXTRA = ("torch", "tokenizers")
 
 

@@ -6,38 +6,37 @@ The batch of `form="llava"` is that of `DataCollatorForSupervisedDataset` in hao
 `LlavaForConditionalGeneration` of transformers.
 """
 
+import logging
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from . import images
+from .clip import SIZE, Pixels, normalise
 from .conversation import (
     IGNORE,
     IMAGE_ID,
-    IMAGE_TAG,
     MEND,
     WELL_FORMED,
     Encoded,
     Encoder,
-    Turn,
     find_template,
     first_fault,
-    parse_turns,
     prepare_turns,
 )
-from .dialogues import Dialogue, RowText, has_tag, one_of, read_text, row_name
+from .decode import FILL_IN
+from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, row_name, sheets
 from .errors import OptionError, RowError
 from .masking import mask_as_original
-from .packing import SHARED_IMAGE, Part, batch_columns, check_packing, pack
+from .packing import SHARED_IMAGE, batch_columns, check_packing, pack
 from .tokenizer import LlamaTokenizer
-
-FEATURES = 576
-"""Features that the model puts in the place of one image: (336 / 14)²."""
+from .turns import IMAGE_TAG, Turn, parse_turns
 
 HF_IMAGE_ID, HF_PAD_ID = 32000, 32001
 """`<image>` and `<pad>` in the vocabulary of the llava-1.5-hf checkpoints."""
@@ -46,28 +45,44 @@ _KNOWN: dict[str, tuple[object, ...]] = {
     "form": ("llava", "hf"),
     "pixels": ("float32", "uint8"),
     "aspect": images.ASPECTS,
+    "resize": images.RESIZES,
     "pairs": ("fit", "one"),
     "packing": (None, SHARED_IMAGE),
+    "on_error": ("raise", "skip"),
 }
 
 Ids = npt.NDArray[np.int64]
 
+_LOG = logging.getLogger(__name__)
+_NAMED = 5
+"""Skipped rows that the log names one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row, ready to be padded.
+    """One row, or one of its sequences, ready to be padded.
 
     Attributes:
         input_ids: (L,) int64.
         labels: (L,) int64, `IGNORE` where nothing is learnt.
         pixels: (3, 336, 336) uint8, or None where no image belongs to the row.
-        documents: (L,) int64, which token belongs to which dialogue; see `packing`.
+        documents: (L,) int64, which token belongs to which dialogue (see `packing`), or None where
+            nothing is packed.
+        row: Which of the rows it is from; 0 where nothing is packed.
     """
 
     input_ids: Ids
     labels: Ids
-    pixels: images.Pixels | None
-    documents: Ids
+    pixels: Pixels | None
+    documents: Ids | None = None
+    row: int = 0
+
+
+class Part(NamedTuple):
+    """One dialogue of a sample: its turns as they are tokenized, and their encoding."""
+
+    turns: list[Turn]
+    encoded: Encoded
 
 
 class LlavaCollator:
@@ -79,9 +94,15 @@ class LlavaCollator:
 
     Args:
         tokenizer: What `load_tokenizer` gives.
-        form: `llava` puts -200 where the image goes; `hf` puts 576 ids 32000 there and names the
-            images `pixel_values`.
-        template: `v1` (LLaVA-1.5's tuning) or `plain` (its projector's pre-training).
+        form: `llava` puts -200 where the image goes and tokenizes what follows as a text of its
+            own, as the original code does; `hf` puts 576 ids 32000 there, names the images
+            `pixel_values`, and is equal to what transformers' `LlavaProcessor` makes of the same
+            prompt. There the image is a special token like any other, so behind it stands no `▁`:
+            `32000, 13` where the original has `-200, 29871, 13`. Each model sees in training what
+            it will see when it is used.
+        template: `v1` (LLaVA-1.5's tuning), `plain` (its projector's pre-training) or `llama_2`
+            (LLaVA on Llama 2 chat). What the original does with malformed samples of it is the
+            same, but for an empty first question, at which it stops: that is always an error.
         max_length: Most tokens of a sample, the image's 576 features among them.
         legacy: Whether the tokenizer behaves as `LlamaTokenizer(legacy=True)`; Vicuna 1.5 has
             False.
@@ -89,6 +110,8 @@ class LlavaCollator:
             nothing of most of them, see `masked`); else it is a `RowError`.
         pixels: `float32` normalises, `uint8` leaves 0..255 to those who normalise on the device.
         aspect: `pad` to a square with the mean colour (LLaVA-1.5), or `crop`.
+        resize: `fast` differs from PIL's filter by at most one level on less than 1 % of the values;
+            `exact` is PIL's.
         pairs: `fit` takes whole dialogues of a row in order while they fit, never two with a
             question in common (so one caption of an image); a single dialogue that is too long is
             cut. `one` takes one dialogue, another one each `epoch`.
@@ -98,6 +121,9 @@ class LlavaCollator:
             leaves nothing out. In the strict mode each dialogue is judged by itself.
         attention: The model's `attn_implementation` (`eager`, `sdpa`, `flex_attention`), which
             `packing` must know as each takes another mask; else not looked at.
+        on_error: `raise` stops at a malformed row with an error that names it; `skip` leaves it out
+            of its batch, which then has fewer rows, says so in the log and counts it. A batch of
+            which nothing is left is an error all the same.
 
     Attributes:
         epoch: Number of the epoch, which you set; 0 at first. Only `pairs="one"` looks at it. The
@@ -106,6 +132,8 @@ class LlavaCollator:
         masked: Rows (with packing: dialogues) that `strict=True` masked whole so far, in this
             process.
         cut: Rows (with packing: dialogues) that were cut at `max_length` so far, in this process.
+        skipped: Malformed rows that `on_error="skip"` left out of their batches so far, in this
+            process.
 
     Raises:
         OptionError: An argument has an unknown value.
@@ -122,31 +150,52 @@ class LlavaCollator:
         strict: bool = False,
         pixels: str = "float32",
         aspect: str = "pad",
+        resize: str = "fast",
         pairs: str = "fit",
         packing: str | None = None,
         attention: str | None = None,
+        on_error: str = "raise",
     ) -> None:
-        given = {"form": form, "pixels": pixels, "aspect": aspect, "pairs": pairs, "packing": packing}
+        given = {
+            "form": form, "pixels": pixels, "aspect": aspect, "resize": resize, "pairs": pairs, "packing": packing,
+            "on_error": on_error,
+        }  # fmt: skip
         for name, value in given.items():
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
         if max_length < 1:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.tokenizer, self.template = tokenizer, find_template(template)
-        self.packing = packing
-        self.attention = check_packing(self.template, form, pairs, attention) if packing else ""
-        self.form, self.pixels, self.aspect, self.pairs = form, pixels, aspect, pairs
+        self.form, self.pixels, self.aspect, self.resize, self.pairs = form, pixels, aspect, resize, pairs
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
+        self.packing = packing
+        self.attention = check_packing(self.template, form, pairs, attention) if packing else None
+        self.on_error = on_error
         self.epoch = 0
-        self.left_out = self.masked = self.cut = 0
+        self.left_out = self.masked = self.cut = self.skipped = 0
         self._warned = False
-        self._encoder = Encoder(self.template, tokenizer, legacy=legacy)
+        self._lock = threading.Lock()
+        self._encoder = Encoder(self.template, tokenizer, legacy=legacy, apart=form == "llava")
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lock, which cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy with a lock of its own."""
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, rows: Sequence[Mapping[str, Any]], *, out: npt.NDArray[Any] | None = None
+    ) -> dict[str, torch.Tensor]:
         """Make a batch.
 
         Args:
             rows: At least one row.
+            out: (at least B, 3, 336, 336) of the dtype that `pixels` names, in which the images of the
+                batch are to lie; what it held is overwritten. None takes new memory, and so does one that is
+                too small, as packing may need more images than there are rows.
 
         Returns:
             input_ids: (B, L) int64, padded on the right with `<unk>` (`hf`: 32001).
@@ -162,36 +211,27 @@ class LlavaCollator:
             rows; a sequence of several of one row has the image again. There are also
 
             position_ids: (B, L) int64, by which each dialogue goes on from the shared beginning.
-            attention_mask: In its place (B, 1, L, L), float32 of 0 and -inf for `eager`, bool for
-                `sdpa`, none for `flex_attention`, which has
+            attention_mask: (B, 1, L, L), float32 of 0 and -inf for `eager`, bool for `sdpa`; none for
+                `flex_attention`, which has
             document_ids: (B, L) int64, 0 for the shared beginning, n for the row's n-th dialogue,
                 -1 for padding: `packing.attention_mask` makes the mask of it, on any device.
             row_numbers: (B,) int64, from which of the rows a sequence is.
 
         Raises:
-            RowError: A row cannot be trained on; the message names it.
+            RowError: A row cannot be trained on; the message names it. With `on_error="skip"` only
+            where no row is left.
             OptionError: There are no rows.
         """
         if not rows:
             raise OptionError("a batch of no rows: give one or more")
-        groups = [self._samples(row) for row in rows]
-        samples = [sample for group in groups for sample in group]
-        longest = max(len(sample.input_ids) for sample in samples)
-        pad_id = HF_PAD_ID if self.form == "hf" else self.tokenizer.pad_id
-        shape = len(samples), longest
-        input_ids, labels = np.full(shape, pad_id, np.int64), np.full(shape, IGNORE, np.int64)
-        mask = np.zeros(shape, np.int64)
-        for number, sample in enumerate(samples):
-            length = len(sample.input_ids)
-            input_ids[number, :length] = sample.input_ids
-            labels[number, :length] = sample.labels
-            mask[number, :length] = 1
-        batch = {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
-        tensors = {name: torch.from_numpy(array) for name, array in (batch | self._images(samples)).items()}
-        if not self.packing:
+        samples = self._samples(rows)
+        batch = self._texts(samples) | self._images(samples, out)
+        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+        if self.attention is None:
             return tensors
         del tensors["attention_mask"]
-        return tensors | batch_columns([[sample.documents for sample in group] for group in groups], self.attention)
+        documents = [sample.documents for sample in samples if sample.documents is not None]
+        return tensors | batch_columns(documents, [sample.row for sample in samples], self.attention)
 
     def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
         """Encode one conversation as the original code does, without padding.
@@ -214,34 +254,90 @@ class LlavaCollator:
         turns = prepare_turns(parse_turns(conversations, row=""), self.template, has_image=has_image, row="")
         return self._arrays(self._encode(turns, has_image, row=""))
 
-    def _samples(self, row: Mapping[str, Any]) -> list[Sample]:
-        """Make the sequences of a row, one unless it is packed."""
-        name, image = row_name(row), row.get("image")
+    def _samples(self, rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+        """Make the sample of each row, or of those that can be trained on."""
+        samples: list[Sample] = []
+        for number, row in enumerate(rows):
+            try:
+                samples += self._packed(row, number) if self.packing else [self._sample(row)]
+            except RowError as error:
+                if self.on_error == "raise":
+                    raise
+                self._skip(error)
+                last = error
+        if not samples:
+            raise RowError(
+                f"found {len(rows)} rows of which none can be trained on, expected a batch with something to learn; "
+                f"mend the source of the rows. The last of them: {last}",
+                row=last.row,
+            )
+        return samples
+
+    def _texts(self, samples: list[Sample]) -> dict[str, Ids]:
+        """Pad the texts to the longest: (B, L) each."""
+        longest = max(len(sample.input_ids) for sample in samples)
+        pad_id = HF_PAD_ID if self.form == "hf" else self.tokenizer.pad_id
+        shape = len(samples), longest
+        input_ids, labels = np.full(shape, pad_id, np.int64), np.full(shape, IGNORE, np.int64)
+        mask = np.zeros(shape, np.int64)
+        for number, sample in enumerate(samples):
+            length = len(sample.input_ids)
+            input_ids[number, :length] = sample.input_ids
+            labels[number, :length] = sample.labels
+            mask[number, :length] = 1
+        if self.strict and (labels == IGNORE).all():
+            _LOG.warning(
+                "a batch of %d malformed rows has nothing to learn: its mean loss is not a number", len(samples)
+            )
+        return {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
+
+    def _sample(self, row: Mapping[str, Any]) -> Sample:
+        name, text, tagged = self._read(row)
+        input_ids, labels = self._arrays(self._choose(text, row.get("image") is not None, name))
+        input_ids, labels = self._cut(input_ids, labels, name)
+        return Sample(input_ids, labels, self._pixels(row, tagged))
+
+    def _packed(self, row: Mapping[str, Any], number: int) -> list[Sample]:
+        """Make the sequences of a row whose dialogues share the image."""
+        name, text, tagged = self._read(row)
+        has_image = row.get("image") is not None
+        dialogues = [self._arrays(self._alone(text, dialogue, has_image, name)) for dialogue in text.dialogues]
+        samples = []
+        pixels = None
+        for input_ids, labels, documents in pack(dialogues, self.max_length):
+            input_ids, labels = self._cut(input_ids, labels, name)
+            if pixels is None:
+                pixels = self._pixels(row, tagged)
+            samples.append(Sample(input_ids, labels, pixels, documents[: len(input_ids)], number))
+        return samples
+
+    def _read(self, row: Mapping[str, Any]) -> tuple[str, RowText, bool]:
+        """Read a row's id and text, and whether that has a place for the image."""
         text = read_text(row)
         tagged = text.tagged or any(has_tag(dialogue.turns) for dialogue in text.dialogues)
         self._check_image(row, tagged)
-        if self.packing:
-            alone = [self._alone(text, dialogue, image is not None, name) for dialogue in text.dialogues]
-            parts = pack([self._arrays(encoded) for encoded in alone], self.max_length)
-        else:
-            parts = [Part.of(*self._arrays(self._choose(text, image is not None, name)))]
-        parts = [self._cut(part, name) for part in parts]
-        wanted = image is not None and (self.form == "llava" or tagged)
-        pixels = images.preprocess(image, aspect=self.aspect, row=name) if wanted else None
-        return [Sample(part.input_ids, part.labels, pixels, part.documents) for part in parts]
+        return row_name(row), text, tagged
 
-    def _cut(self, part: Part, name: str) -> Part:
+    def _cut(self, input_ids: Ids, labels: Ids, name: str) -> tuple[Ids, Ids]:
         """Cut a sequence at `max_length` and check what is left."""
-        if len(part.input_ids) > self.max_length - self._features_to_come(part.input_ids):
-            self.cut += 1
-        part = part.cut(self.max_length)
-        self._check_sample(part.input_ids, part.labels, name)
-        return part
+        if len(input_ids) > self.max_length - self._features_to_come(input_ids):
+            self._count("cut", 1)
+        input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
+        self._check_sample(input_ids, labels, name)
+        return input_ids, labels
+
+    def _pixels(self, row: Mapping[str, Any], tagged: bool) -> Pixels | None:
+        """Make the pixels of a row, if its sample is to have any."""
+        image = row.get("image")
+        if image is None or (self.form == "hf" and not tagged):
+            return None
+        return images.preprocess(image, aspect=self.aspect, resize=self.resize, row=row_name(row))
 
     def _alone(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> Encoded:
         """Encode a dialogue as the only one of a sample."""
-        turns, encoded = self._begin(text, dialogue, has_image, name)
-        return self._encode(turns, has_image, name) if self._fault(turns) else encoded
+        turns, encoded = self._part(text, dialogue, True, has_image, name)
+        # only in the strict mode
+        return self._encode(turns, has_image, name) if first_fault(turns, self.template) else encoded
 
     def _check_image(self, row: Mapping[str, Any], tagged: bool) -> None:
         """Refuse a text with a place for an image in a row without one."""
@@ -252,7 +348,7 @@ class LlavaCollator:
                 row_name(row),
                 f"a null image, and `{IMAGE_TAG}` in the text",
                 "the image's bytes",
-                images.FILL_IN,
+                FILL_IN,
             )
         if not self.strict:  # the original takes the tag for plain text
             expected = "the column `image`"
@@ -261,48 +357,54 @@ class LlavaCollator:
 
     def _choose(self, text: RowText, has_image: bool, name: str) -> Encoded:
         """Encode the dialogues of a row that go into its sample."""
-        if self.pairs == "one" and len(text.dialogues) > 1:
+        parts = self._one(text, has_image, name) if self.pairs == "one" else self._fit(text, has_image, name)
+        if self.strict:
+            # what becomes of a malformed sample follows from the whole of it
+            turns = [turn for part in parts for turn in part.turns]
+            if first_fault(turns, self.template):
+                return self._encode(turns, has_image, name)
+        return parts[0].encoded if len(parts) == 1 else Encoded.join(part.encoded for part in parts)
+
+    def _one(self, text: RowText, has_image: bool, name: str) -> list[Part]:
+        """Take the one dialogue whose turn it is in this epoch."""
+        number = 0
+        if len(text.dialogues) > 1:
             if not name:
                 do = "keep the column `id`, or use pairs='fit'"
                 raise RowError.of(name, "no `id`", "one, as pairs='one' chooses by it", do)
             number = one_of(name, self.epoch, len(text.dialogues))
-            turns, encoded = self._begin(text, text.dialogues[number], has_image, name)
+        return [self._part(text, text.dialogues[number], True, has_image, name)]
+
+    def _fit(self, text: RowText, has_image: bool, name: str) -> list[Part]:
+        """Take the row's first sheet: dialogues in order while they fit, none that asks the same."""
+        if len(text.dialogues) == 1:
+            return [self._part(text, text.dialogues[0], True, has_image, name)]
+        parts: list[Part] = []
+
+        def measure(dialogue: Dialogue, first: bool) -> int:
+            parts.append(self._part(text, dialogue, first, has_image, name))
+            ids = parts[-1].encoded.ids
+            return len(ids) + (FEATURES - 1 if IMAGE_ID in ids else 0)
+
+        if self.template.single:
+            measure(text.dialogues[0], True)
         else:
-            turns, encoded = self._fit(text, has_image, name)
-        # only in the strict mode: what becomes of a malformed sample follows from the whole of it
-        return self._encode(turns, has_image, name) if self._fault(turns) else encoded
+            # what was measured last did not fit if the sheet ends before the row does
+            parts = parts[: len(next(sheets(text, self.max_length, measure)))]
+        self._count_left_out(sum(one.pairs for one in text.dialogues) - sum(len(part.turns) // 2 for part in parts))
+        return parts
 
-    def _fit(self, text: RowText, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:
-        """Take dialogues in order while they fit; return their turns and the encoding."""
-        turns, encoded = self._begin(text, text.dialogues[0], has_image, name)
-        asked = text.dialogues[0].questions()
-        taken = text.dialogues[0].pairs
-        budget = self.max_length - (FEATURES - 1 if text.tagged and has_image else 0)
-        for dialogue in () if self.template.single else text.dialogues[1:]:
-            questions = dialogue.questions()
-            if questions & asked:
-                continue
-            more = self._ready(text.join(dialogue, first=False), has_image, name)
-            extension = self._encoder.encode(more, has_image=has_image, first=False)
-            if len(encoded.ids) + len(extension.ids) > budget:
-                break
-            turns, encoded = turns + more, encoded + extension
-            asked |= questions
-            taken += dialogue.pairs
-        self._count_left_out(sum(dialogue.pairs for dialogue in text.dialogues) - taken)
-        return turns, encoded
-
-    def _begin(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:
-        """Encode the first dialogue of a sample."""
-        turns = self._ready(text.join(dialogue, first=True), has_image, name)
-        return turns, self._encoder.encode(turns, has_image=has_image)
+    def _part(self, text: RowText, dialogue: Dialogue, first: bool, has_image: bool, name: str) -> Part:
+        """Encode one dialogue of a sample."""
+        turns = self._ready(text.join(dialogue, first=first), has_image, name)
+        return Part(turns, self._encoder.encode(turns, has_image=has_image, first=first))
 
     def _ready(self, turns: list[Turn], has_image: bool, name: str) -> list[Turn]:
         """Rewrite the turns of a dialogue; refuse a malformed one outside the strict mode."""
         ready = prepare_turns(turns, self.template, has_image=has_image, row=name)
         if self.strict:
             return ready
-        fault = self._fault(ready)
+        fault = first_fault(ready, self.template)
         if fault:
             raise RowError.of(name, fault, WELL_FORMED, MEND)
         places = sum(turn.value.count(IMAGE_TAG) for turn in ready) if has_image else 0
@@ -312,17 +414,12 @@ class LlavaCollator:
             raise RowError.of(name, found, expected, "remove the others")
         return ready
 
-    def _fault(self, turns: list[Turn]) -> str:
-        if self.template.single:
-            return "" if turns[1].value else "an empty answer"
-        return first_fault(turns)
-
     def _encode(self, turns: list[Turn], has_image: bool, row: str) -> Encoded:
         """Encode the turns of a whole sample as the original does, malformed ones included."""
         encoded = self._encoder.encode(turns, has_image=has_image)
         if not has_image:
             encoded = encoded.cut(self.max_length)
-        fault = "" if self.template.single else first_fault(turns)
+        fault = "" if self.template.single else first_fault(turns, self.template)
         if not fault:
             return encoded
         encoded, masked = mask_as_original(
@@ -334,7 +431,7 @@ class LlavaCollator:
         )
         if masked and not self.strict:
             raise RowError.of(row, fault, WELL_FORMED, MEND)
-        self.masked += masked
+        self._count("masked", int(masked))
         return encoded
 
     def _arrays(self, encoded: Encoded) -> tuple[Ids, Ids]:
@@ -368,31 +465,47 @@ class LlavaCollator:
                 "leave the row out, shorten its question, or raise max_length",
             )
 
-    def _images(self, samples: list[Sample]) -> dict[str, npt.NDArray[Any]]:
+    def _images(self, samples: list[Sample], out: npt.NDArray[Any] | None) -> dict[str, npt.NDArray[Any]]:
         """Stack the images: (N, 3, 336, 336) under the name that the form has for them."""
         pixels = [sample.pixels for sample in samples]
         if self.form == "hf":
             pixels = [image for image in pixels if image is not None]
             if not pixels:
                 return {}
-        size = images.SIZE
-        stack = np.zeros((len(pixels), 3, size, size), self.pixels)
+        stack = (
+            np.empty((len(pixels), 3, SIZE, SIZE), self.pixels)
+            if out is None or len(out) < len(pixels)
+            else out[: len(pixels)]
+        )
         for place, image in zip(stack, pixels, strict=True):
             if image is None:
-                continue
-            if self.pixels == "uint8":
+                place[:] = 0
+            elif self.pixels == "uint8":
                 place[:] = image
             else:
-                images.normalise(image, out=place)
+                normalise(image, out=place)
         return {"pixel_values" if self.form == "hf" else "images": stack}
 
+    def _count(self, name: str, number: int) -> int:
+        """Add to a counter, also from several threads; return what it then is."""
+        with self._lock:
+            total: int = getattr(self, name) + number
+            setattr(self, name, total)
+            return total
+
+    def _skip(self, error: RowError) -> None:
+        """Count a row that is left out; name the first few in the log, then one at each power of ten."""
+        total = self._count("skipped", 1)
+        if total <= _NAMED or str(total).strip("0") == "1":
+            _LOG.warning("row %d that is skipped: %s", total, error)
+
     def _count_left_out(self, count: int) -> None:
-        self.left_out += count
+        self._count("left_out", count)
         if count and not self._warned:
             self._warned = True
             warnings.warn(
                 f"pairs='fit' left out {count} question-answer pairs of a row: a sequence takes whole dialogues "
-                'while they fit, and one of those that ask the same. The coming Stream(pairs="each") shows all '
-                "of them. This is said once; `left_out` goes on counting",
+                "while they fit, and one of those that ask the same. `Stream` shows all of them over its epochs. "
+                "This is said once; `left_out` goes on counting",
                 stacklevel=2,
             )

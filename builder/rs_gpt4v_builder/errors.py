@@ -3,6 +3,7 @@
     BuilderError(ValueError)
     ├── TokenizerError   the tokenizer file is missing or is not LLaMA's kind
     ├── OptionError      an argument has a value that is not known
+    ├── ReleaseError     a release is not where it should be, or its files are not what they should be
     └── RowError         one row cannot be trained on as it is
 
 Each says in one sentence what was found, what was expected and what to do. All of them can be made
@@ -28,6 +29,10 @@ class OptionError(BuilderError):
     def unknown(cls, name: str, found: object, known: Iterable[object]) -> "OptionError":
         """Describe a value that is not among the known ones."""
         return cls(f"{name}={found!r} is not known: use one of {', '.join(map(repr, known))}")
+
+
+class ReleaseError(BuilderError):
+    """A release cannot be read: it, a config or a file of it is missing, damaged or out of reach."""
 
 
 class RowError(BuilderError):

@@ -16,9 +16,8 @@ and makes mask and positions anew, plain ones, while it puts the image's feature
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +41,7 @@ PREFIX, PADDING = 0, -1
 Ids = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Packed(NamedTuple):
     """A sequence or a part of one.
 
     Attributes:
@@ -55,15 +53,6 @@ class Part:
     input_ids: Ids
     labels: Ids
     documents: Ids
-
-    @classmethod
-    def of(cls, input_ids: Ids, labels: Ids, document: int = PREFIX) -> "Part":
-        """Return a part that belongs to one document."""
-        return cls(input_ids, labels, np.full(len(input_ids), document, np.int64))
-
-    def cut(self, length: int) -> "Part":
-        """Return the first `length` tokens."""
-        return Part(self.input_ids[:length], self.labels[:length], self.documents[:length])
 
 
 def check_packing(template: Template, form: str, pairs: str, attention: str | None) -> str:
@@ -92,7 +81,7 @@ def check_packing(template: Template, form: str, pairs: str, attention: str | No
     return attention
 
 
-def pack(dialogues: Sequence[tuple[Ids, Ids]], max_length: int) -> list[Part]:
+def pack(dialogues: Sequence[tuple[Ids, Ids]], max_length: int) -> list[Packed]:
     """Put the dialogues of a row into as few sequences as take them in order, evenly filled.
 
     The part behind the shared beginning has at least one token that is not learnt before its
@@ -109,18 +98,11 @@ def pack(dialogues: Sequence[tuple[Ids, Ids]], max_length: int) -> list[Part]:
         The sequences, each of which begins with what all dialogues share.
     """
     shared = _shared_length(dialogues)
-    prefix = Part.of(*dialogues[0]).cut(shared)
-    parts = [Part.of(ids[shared:], labels[shared:], number) for number, (ids, labels) in enumerate(dialogues, 1)]
+    ids, labels = dialogues[0]
+    prefix = _part(ids[:shared], labels[:shared], PREFIX)
+    parts = [_part(ids[shared:], labels[shared:], number) for number, (ids, labels) in enumerate(dialogues, 1)]
     cuts = _even_cuts([len(part.input_ids) for part in parts], max_length - shared)
     return [_join([prefix, *parts[start:stop]]) for start, stop in pairwise(cuts)]
-
-
-def stack_documents(sequences: Sequence[Ids]) -> torch.Tensor:
-    """Return the document ids of a batch, (B, L) int64, padded on the right."""
-    stack = np.full((len(sequences), max(map(len, sequences))), PADDING, np.int64)
-    for place, documents in zip(stack, sequences, strict=True):
-        place[: len(documents)] = documents
-    return torch.from_numpy(stack)
 
 
 def position_ids(document_ids: torch.Tensor) -> torch.Tensor:
@@ -153,8 +135,9 @@ def attention_mask(document_ids: torch.Tensor, attention: str) -> "torch.Tensor 
             the model or wrong without a word (eager attention would add True as 1).
 
     Returns:
-        `eager`: (B, 1, L, L) float32, 0 or -inf, to be added; right under SDPA, too, which on a GPU
-            wants it in the model's dtype.
+        `eager`: (B, 1, L, L) float32, 0 or -inf, to be added. Right under SDPA, too, but there only
+            in the model's dtype: some kernels refuse another one, and torch 2.13 on a CPU computes
+            nonsense of float32 beside float64.
         `sdpa`: (B, 1, L, L) bool, True where there is attention; for nothing but SDPA.
         `flex_attention`: the `BlockMask` of torch's `create_block_mask`.
 
@@ -165,6 +148,38 @@ def attention_mask(document_ids: torch.Tensor, attention: str) -> "torch.Tensor 
         return _block_mask(document_ids)
     if attention not in ATTENTIONS:
         raise OptionError.unknown("attention", attention, ATTENTIONS)
+    return _dense_mask(document_ids, attention)
+
+
+def batch_columns(documents: Sequence[Ids], rows: Sequence[int], attention: str) -> dict[str, torch.Tensor]:
+    """Make what a packed batch has in the place of the usual attention mask.
+
+    Args:
+        documents: Document ids of each sequence.
+        rows: Number of the row that each sequence is from.
+        attention: The model's `attn_implementation`.
+
+    Returns:
+        `position_ids` and `attention_mask`; for flex attention, whose mask can neither be sent by a
+        `DataLoader`'s worker nor be moved to a device, `document_ids` and `row_numbers` in the place
+        of the mask.
+    """
+    document_ids = _stack(documents)
+    columns = {"position_ids": position_ids(document_ids)}
+    if attention == "flex_attention":
+        return columns | {"document_ids": document_ids, "row_numbers": torch.tensor(rows)}
+    return columns | {"attention_mask": _dense_mask(document_ids, attention)}
+
+
+def _stack(sequences: Sequence[Ids]) -> torch.Tensor:
+    """Return the document ids of a batch, (B, L) int64, padded on the right."""
+    stack = np.full((len(sequences), max(map(len, sequences))), PADDING, np.int64)
+    for place, documents in zip(stack, sequences, strict=True):
+        place[: len(documents)] = documents
+    return torch.from_numpy(stack)
+
+
+def _dense_mask(document_ids: torch.Tensor, attention: str) -> torch.Tensor:
     length = document_ids.shape[1]
     key = document_ids[:, None, None, :]
     sees = (key == document_ids[:, None, :, None]) | (key == PREFIX)
@@ -172,28 +187,6 @@ def attention_mask(document_ids: torch.Tensor, attention: str) -> "torch.Tensor 
     if attention == "sdpa":
         return sees
     return torch.zeros(sees.shape, device=sees.device).masked_fill(~sees, float("-inf"))
-
-
-def batch_columns(rows: Sequence[Sequence[Ids]], attention: str) -> dict[str, torch.Tensor]:
-    """Make what a packed batch has in the place of the usual attention mask.
-
-    Args:
-        rows: Document ids of the sequences of each row.
-        attention: The model's `attn_implementation`.
-
-    Returns:
-        `position_ids` and `attention_mask`; for flex attention, whose mask can neither be sent by a
-        `DataLoader`'s worker nor be moved to a device, `document_ids` in the place of the mask, and
-        with it `row_numbers`, (B,) int64, which says from which of the rows a sequence is.
-    """
-    document_ids = stack_documents([documents for row in rows for documents in row])
-    columns = {"position_ids": position_ids(document_ids)}
-    if attention == "flex_attention":
-        numbers = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(row) for row in rows]))
-        return columns | {"document_ids": document_ids, "row_numbers": numbers}
-    mask = attention_mask(document_ids, attention)
-    assert isinstance(mask, torch.Tensor)
-    return columns | {"attention_mask": mask}
 
 
 def _block_mask(document_ids: torch.Tensor) -> "BlockMask":
@@ -238,7 +231,7 @@ def _even_cuts(lengths: Sequence[int], room: int) -> list[int]:
     """
     fewest = len(_cuts(lengths, room))
     least = bisect_left(range(max(0, room)), True, key=lambda size: len(_cuts(lengths, size)) <= fewest)
-    return _cuts(lengths, min(room, least))
+    return _cuts(lengths, least)
 
 
 def _cuts(lengths: Sequence[int], room: int) -> list[int]:
@@ -251,9 +244,9 @@ def _cuts(lengths: Sequence[int], room: int) -> list[int]:
     return [*cuts, len(lengths)]
 
 
-def _join(parts: Sequence[Part]) -> Part:
-    return Part(
-        np.concatenate([part.input_ids for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.documents for part in parts]),
-    )
+def _part(input_ids: Ids, labels: Ids, document: int) -> Packed:
+    return Packed(input_ids, labels, np.full(len(input_ids), document, np.int64))
+
+
+def _join(parts: Sequence[Packed]) -> Packed:
+    return Packed(*map(np.concatenate, zip(*parts, strict=True)))
