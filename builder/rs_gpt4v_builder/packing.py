@@ -180,13 +180,11 @@ def _stack(sequences: Sequence[Ids]) -> torch.Tensor:
 
 
 def _dense_mask(document_ids: torch.Tensor, attention: str) -> torch.Tensor:
-    length = document_ids.shape[1]
-    key = document_ids[:, None, None, :]
-    sees = (key == document_ids[:, None, :, None]) | (key == PREFIX)
-    sees &= torch.ones(length, length, dtype=torch.bool, device=document_ids.device).tril()
+    key, query = document_ids[:, None, None, :], document_ids[:, None, :, None]
+    sees = ((key == query) | (key == PREFIX)).tril_()
     if attention == "sdpa":
         return sees
-    return torch.zeros(sees.shape, device=sees.device).masked_fill(~sees, float("-inf"))
+    return torch.where(sees, torch.zeros((), dtype=torch.float32, device=sees.device), float("-inf"))
 
 
 def _block_mask(document_ids: torch.Tensor) -> "BlockMask":
