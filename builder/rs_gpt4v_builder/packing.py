@@ -160,9 +160,9 @@ def batch_columns(documents: Sequence[Ids], rows: Sequence[int], attention: str)
         attention: The model's `attn_implementation`.
 
     Returns:
-        `position_ids` and `attention_mask`; for flex attention, whose mask can neither be sent by a
-        `DataLoader`'s worker nor be moved to a device, `document_ids` and `row_numbers` in the place
-        of the mask.
+        `position_ids` and `attention_mask`; for flex attention `document_ids` and `row_numbers` in
+        the place of the mask: a `BlockMask` cannot come from a `DataLoader`'s worker, and one that
+        is moved to a device leaves the vector that it looks at behind.
     """
     document_ids = _stack(documents)
     columns = {"position_ids": position_ids(document_ids)}
