@@ -302,14 +302,13 @@ class LlavaCollator:
         name, text, tagged = self._read(row)
         has_image = row.get("image") is not None
         dialogues = [self._arrays(self._alone(text, dialogue, has_image, name)) for dialogue in text.dialogues]
-        samples = []
-        pixels = None
-        for input_ids, labels, documents in pack(dialogues, self.max_length):
-            input_ids, labels = self._cut(input_ids, labels, name)
-            if pixels is None:
-                pixels = self._pixels(row, tagged)
-            samples.append(Sample(input_ids, labels, pixels, documents[: len(input_ids)], number))
-        return samples
+        sequences = pack(dialogues, self.max_length)
+        texts = [self._cut(sequence.input_ids, sequence.labels, name) for sequence in sequences]
+        pixels = self._pixels(row, tagged)
+        return [
+            Sample(input_ids, labels, pixels, sequence.documents[: len(input_ids)], number)
+            for (input_ids, labels), sequence in zip(texts, sequences, strict=True)
+        ]
 
     def _read(self, row: Mapping[str, Any]) -> tuple[str, RowText, bool]:
         """Read a row's id and text, and whether that has a place for the image."""
@@ -472,11 +471,9 @@ class LlavaCollator:
             pixels = [image for image in pixels if image is not None]
             if not pixels:
                 return {}
-        stack = (
-            np.empty((len(pixels), 3, SIZE, SIZE), self.pixels)
-            if out is None or len(out) < len(pixels)
-            else out[: len(pixels)]
-        )
+        if out is None or len(out) < len(pixels):
+            out = np.empty((len(pixels), 3, SIZE, SIZE), self.pixels)
+        stack = out[: len(pixels)]
         for place, image in zip(stack, pixels, strict=True):
             if image is None:
                 place[:] = 0
