@@ -251,17 +251,6 @@ def test_rows_that_are_skipped_leave_the_numbers_of_the_others() -> None:
     assert collate.skipped == 2
 
 
-def test_given_memory_is_used_where_it_holds_all_images() -> None:
-    many = row(*([(f"Question {n}?", "yes")] for n in range(3)))
-    collate = collator(pixels="uint8", max_length=len(alone([("Question 0?", "yes")])[0]))
-    want = collate([many])["pixel_values"]
-    for room in (1, 3, 4):
-        out = np.ones((room, 3, 336, 336), np.uint8)
-        found = collate([many], out=out)["pixel_values"]
-        assert torch.equal(found, want)
-        assert np.shares_memory(found.numpy(), out) == (room >= 3)
-
-
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_a_batch_is_what_the_model_takes(attention: str) -> None:
     rows = [row([("Q", "A")], [("R", "B")]), row([("Longer?", "C")])]

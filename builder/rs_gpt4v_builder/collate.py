@@ -17,8 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import images
-from .clip import SIZE, Pixels, normalise
 from .conversation import (
     IGNORE,
     IMAGE_ID,
@@ -33,6 +31,7 @@ from .conversation import (
 from .decode import FILL_IN
 from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, row_name, sheets
 from .errors import OptionError, RowError
+from .images import ASPECTS, RESIZES, CpuImager, Imager
 from .masking import mask_as_original
 from .packing import SHARED_IMAGE, batch_columns, check_packing, pack
 from .tokenizer import LlamaTokenizer
@@ -44,8 +43,8 @@ HF_IMAGE_ID, HF_PAD_ID = 32000, 32001
 _KNOWN: dict[str, tuple[object, ...]] = {
     "form": ("llava", "hf"),
     "pixels": ("float32", "uint8"),
-    "aspect": images.ASPECTS,
-    "resize": images.RESIZES,
+    "aspect": ASPECTS,
+    "resize": RESIZES,
     "pairs": ("fit", "one"),
     "packing": (None, SHARED_IMAGE),
     "on_error": ("raise", "skip"),
@@ -65,7 +64,8 @@ class Sample:
     Attributes:
         input_ids: (L,) int64.
         labels: (L,) int64, `IGNORE` where nothing is learnt.
-        pixels: (3, 336, 336) uint8, or None where no image belongs to the row.
+        pixels: What the imager made of the image, by default (3, 336, 336) uint8; or None where no
+            image belongs to the row.
         documents: (L,) int64, which token belongs to which dialogue (see `packing`), or None where
             nothing is packed.
         row: Which of the rows it is from; 0 where nothing is packed.
@@ -73,7 +73,7 @@ class Sample:
 
     input_ids: Ids
     labels: Ids
-    pixels: Pixels | None
+    pixels: Any
     documents: Ids | None = None
     row: int = 0
 
@@ -167,6 +167,7 @@ class LlavaCollator:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.tokenizer, self.template = tokenizer, find_template(template)
         self.form, self.pixels, self.aspect, self.resize, self.pairs = form, pixels, aspect, resize, pairs
+        self._imager = CpuImager(aspect, resize, pixels)
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
         self.packing = packing
         self.attention = check_packing(self.template, form, pairs, attention) if packing else None
@@ -186,16 +187,13 @@ class LlavaCollator:
         self.__dict__.update(state)
         self._lock = threading.Lock()
 
-    def __call__(
-        self, rows: Sequence[Mapping[str, Any]], *, out: npt.NDArray[Any] | None = None
-    ) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]], *, imager: Imager | None = None) -> dict[str, torch.Tensor]:
         """Make a batch.
 
         Args:
             rows: At least one row.
-            out: (at least B, 3, 336, 336) of the dtype that `pixels` names, in which the images of the
-                batch are to lie; what it held is overwritten. None takes new memory, and so does one that is
-                too small, as packing may need more images than there are rows.
+            imager: What makes the batch's images of those of the rows, in place of the collator's
+                own; a `Loader` has one for the device.
 
         Returns:
             input_ids: (B, L) int64, padded on the right with `<unk>` (`hf`: 32001).
@@ -224,14 +222,14 @@ class LlavaCollator:
         """
         if not rows:
             raise OptionError("a batch of no rows: give one or more")
-        samples = self._samples(rows)
-        batch = self._texts(samples) | self._images(samples, out)
-        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
-        if self.attention is None:
-            return tensors
-        del tensors["attention_mask"]
-        documents = [sample.documents for sample in samples if sample.documents is not None]
-        return tensors | batch_columns(documents, [sample.row for sample in samples], self.attention)
+        imager = imager or self._imager
+        samples = self._samples(rows, imager)
+        batch = {name: torch.from_numpy(array) for name, array in self._texts(samples).items()}
+        if self.attention is not None:
+            del batch["attention_mask"]
+            documents = [sample.documents for sample in samples if sample.documents is not None]
+            batch |= batch_columns(documents, [sample.row for sample in samples], self.attention)
+        return batch | self._images(samples, imager)
 
     def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
         """Encode one conversation as the original code does, without padding.
@@ -254,12 +252,12 @@ class LlavaCollator:
         turns = prepare_turns(parse_turns(conversations, row=""), self.template, has_image=has_image, row="")
         return self._arrays(self._encode(turns, has_image, row=""))
 
-    def _samples(self, rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+    def _samples(self, rows: Sequence[Mapping[str, Any]], imager: Imager) -> list[Sample]:
         """Make the sample of each row, or of those that can be trained on."""
         samples: list[Sample] = []
         for number, row in enumerate(rows):
             try:
-                samples += self._packed(row, number) if self.packing else [self._sample(row)]
+                samples += self._packed(row, number, imager) if self.packing else [self._sample(row, imager)]
             except RowError as error:
                 if self.on_error == "raise":
                     raise
@@ -291,20 +289,22 @@ class LlavaCollator:
             )
         return {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
 
-    def _sample(self, row: Mapping[str, Any]) -> Sample:
+    def _sample(self, row: Mapping[str, Any], imager: Imager) -> Sample:
         name, text, tagged = self._read(row)
-        input_ids, labels = self._arrays(self._choose(text, row.get("image") is not None, name))
-        input_ids, labels = self._cut(input_ids, labels, name)
-        return Sample(input_ids, labels, self._pixels(row, tagged))
+        encoded = self._choose(text, row.get("image") is not None, name)
+        # the model puts in the features of the image, and then cuts once more
+        room = self.max_length - self._features_to_come(encoded)
+        input_ids, labels = self._cut(*self._arrays(encoded), room, name)
+        return Sample(input_ids, labels, self._pixels(row, tagged, imager))
 
-    def _packed(self, row: Mapping[str, Any], number: int) -> list[Sample]:
+    def _packed(self, row: Mapping[str, Any], number: int, imager: Imager) -> list[Sample]:
         """Make the sequences of a row whose dialogues share the image."""
         name, text, tagged = self._read(row)
         has_image = row.get("image") is not None
         dialogues = [self._arrays(self._alone(text, dialogue, has_image, name)) for dialogue in text.dialogues]
         sequences = pack(dialogues, self.max_length)
-        texts = [self._cut(sequence.input_ids, sequence.labels, name) for sequence in sequences]
-        pixels = self._pixels(row, tagged)
+        texts = [self._cut(sequence.input_ids, sequence.labels, self.max_length, name) for sequence in sequences]
+        pixels = self._pixels(row, tagged, imager)
         return [
             Sample(input_ids, labels, pixels, sequence.documents[: len(input_ids)], number)
             for (input_ids, labels), sequence in zip(texts, sequences, strict=True)
@@ -317,20 +317,19 @@ class LlavaCollator:
         self._check_image(row, tagged)
         return row_name(row), text, tagged
 
-    def _cut(self, input_ids: Ids, labels: Ids, name: str) -> tuple[Ids, Ids]:
-        """Cut a sequence at `max_length` and check what is left."""
-        if len(input_ids) > self.max_length - self._features_to_come(input_ids):
+    def _cut(self, input_ids: Ids, labels: Ids, room: int, name: str) -> tuple[Ids, Ids]:
+        """Cut a sequence of which `room` ids will be used at `max_length`, and check what is left."""
+        if len(input_ids) > room:
             self._count("cut", 1)
-        input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
-        self._check_sample(input_ids, labels, name)
+            input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
+        self._check_sample(input_ids, labels, max(0, room), name)
         return input_ids, labels
 
-    def _pixels(self, row: Mapping[str, Any], tagged: bool) -> Pixels | None:
-        """Make the pixels of a row, if its sample is to have any."""
+    def _pixels(self, row: Mapping[str, Any], tagged: bool, imager: Imager) -> Any:
+        """Let the imager make the pixels of a row, if its sample is to have any."""
         image = row.get("image")
-        if image is None or (self.form == "hf" and not tagged):
-            return None
-        return images.preprocess(image, aspect=self.aspect, resize=self.resize, row=row_name(row))
+        wanted = image is not None and (self.form == "llava" or tagged)
+        return imager.one(image, row_name(row)) if wanted else None
 
     def _alone(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> Encoded:
         """Encode a dialogue as the only one of a sample."""
@@ -406,7 +405,7 @@ class LlavaCollator:
         fault = first_fault(ready, self.template)
         if fault:
             raise RowError.of(name, fault, WELL_FORMED, MEND)
-        places = sum(turn.value.count(IMAGE_TAG) for turn in ready) if has_image else 0
+        places = sum(IMAGE_TAG in turn.value for turn in ready) if has_image else 0
         if places > 1:
             found = f"{places} places for its one image"
             expected = f"one `{IMAGE_TAG}`, as the model takes the next row's image for the second"
@@ -436,7 +435,9 @@ class LlavaCollator:
     def _arrays(self, encoded: Encoded) -> tuple[Ids, Ids]:
         """Make the arrays of a sample in the form that was asked for."""
         input_ids = np.array(encoded.ids, np.int64)
-        labels = np.array(encoded.labels(), np.int64)
+        labels = np.full(len(input_ids), IGNORE, np.int64)
+        for start, end in encoded.spans:
+            labels[start:end] = input_ids[start:end]
         if self.form == "llava":
             return input_ids, labels
         places = input_ids == IMAGE_ID
@@ -444,18 +445,16 @@ class LlavaCollator:
         times = np.where(places, FEATURES, 1)
         return np.repeat(input_ids, times), np.repeat(labels, times)
 
-    def _features_to_come(self, input_ids: Ids) -> int:
+    def _features_to_come(self, encoded: Encoded) -> int:
         """Number of tokens by which the model itself will lengthen the sample."""
-        return int((input_ids == IMAGE_ID).sum()) * (FEATURES - 1)
+        return encoded.ids.count(IMAGE_ID) * (FEATURES - 1) if self.form == "llava" else 0
 
-    def _check_sample(self, input_ids: Ids, labels: Ids, name: str) -> None:
+    def _check_sample(self, input_ids: Ids, labels: Ids, usable: int, name: str) -> None:
         """Refuse a sample of which nothing would be learnt, or whose image was cut in two."""
         places = int((input_ids == HF_IMAGE_ID).sum()) if self.form == "hf" else 0
         if places not in (0, FEATURES):
             found, expected = f"{places} tokens for an image", f"{FEATURES} of them"
             raise RowError.of(name, found, expected, "raise max_length, or leave the row out")
-        # the model puts in the features of the image, and then cuts once more
-        usable = max(0, self.max_length - self._features_to_come(input_ids))
         if not self.strict and (labels[:usable] == IGNORE).all():
             raise RowError.of(
                 name,
@@ -464,24 +463,13 @@ class LlavaCollator:
                 "leave the row out, shorten its question, or raise max_length",
             )
 
-    def _images(self, samples: list[Sample], out: npt.NDArray[Any] | None) -> dict[str, npt.NDArray[Any]]:
-        """Stack the images: (N, 3, 336, 336) under the name that the form has for them."""
+    def _images(self, samples: list[Sample], imager: Imager) -> dict[str, Any]:
+        """Put the images together under the name that the form has for them."""
         pixels = [sample.pixels for sample in samples]
-        if self.form == "hf":
-            pixels = [image for image in pixels if image is not None]
-            if not pixels:
-                return {}
-        if out is None or len(out) < len(pixels):
-            out = np.empty((len(pixels), 3, SIZE, SIZE), self.pixels)
-        stack = out[: len(pixels)]
-        for place, image in zip(stack, pixels, strict=True):
-            if image is None:
-                place[:] = 0
-            elif self.pixels == "uint8":
-                place[:] = image
-            else:
-                normalise(image, out=place)
-        return {"pixel_values" if self.form == "hf" else "images": stack}
+        if self.form == "llava":
+            return {"images": imager.stack(pixels)}
+        pixels = [image for image in pixels if image is not None]
+        return {"pixel_values": imager.stack(pixels)} if pixels else {}
 
     def _count(self, name: str, number: int) -> int:
         """Add to a counter, also from several threads; return what it then is."""
