@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rs_gpt4v_builder import LlavaCollator, images
+import tiny_release
+from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream, images
 from rs_gpt4v_builder.conversation import IGNORE
 from rs_gpt4v_builder.errors import OptionError, RowError
 from rs_gpt4v_builder.packing import attention_mask, pack, position_ids
@@ -305,3 +307,17 @@ def test_options_that_do_not_go_with_packing(name: str) -> None:
         LlavaCollator(TOKENIZER, **given)
     with pytest.raises(OptionError, match="attention='flash' is not known"):
         attention_mask(torch.zeros(1, 4), "flash")
+
+
+def test_an_epoch_of_a_stream_shows_every_dialogue_once(tmp_path: Path) -> None:
+    folder = tiny_release.write(tmp_path / "release")
+    rows = [item["conversations"] for item in Release(folder).rows("vqa", "train")]
+    want = sorted(turn["value"] for turns in rows for turn in turns if turn["from"] == "gpt")
+    collate = collator(max_length=900)
+    # the stream would cut the rows at this length, too: the loader asks for whole ones
+    batches = list(Loader(Stream(folder, "vqa", "train", max_length=900), collate, len(rows)))
+    (labels,) = [batch["labels"] for batch in batches]
+    assert len(labels) > len(rows)
+    learnt = TOKENIZER.decode(labels[labels != IGNORE].tolist())
+    assert sorted(answer.strip() for answer in learnt.split("</s>")[:-1]) == want
+    assert collate.left_out == 0
