@@ -5,10 +5,12 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rs_gpt4v_conversion.cli import main
+from tiny_models import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -44,8 +46,9 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
-    names = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
+    names: dict[str, Any] = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
     if page.name != "README.md":
+        names["model"] = tiny_llava(32002, "sdpa")
         names["ds"] = load_dataset("rs-gpt4v", "captioning", cache_dir=str(beside_a_release / "cache"))
     exec(compile(code, str(page), "exec"), names)
     batch = names["batch"]

@@ -32,6 +32,7 @@ The modules, in the order in which they use each other:
     decode        an image in any form -> its pixels
     resize        pixels -> 336 x 336 on the CPU, quickly or to the bit
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
+    packing       many dialogues of a row behind one image, in one sequence
     collate       rows -> a padded batch of tensors
 
     device        normalising and resizing on the GPU
