@@ -90,11 +90,7 @@ class Release:
     @cached_property
     def texts(self) -> Texts:
         """The texts of its rows."""
-        if isinstance(self._store, LocalStore):
-            return CachedTexts(self._store, self._cache)
-        from .remote import GroupTexts
-
-        return GroupTexts(self._store, self._data | self._mini, self._cache)
+        return CachedTexts(self._store, self._cache)
 
     @property
     def store(self) -> Store:

@@ -8,20 +8,23 @@ import asyncio
 import concurrent.futures
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from .errors import ReleaseError
+from .lifetime import track, untrack
 from .retry import PassingFaultError, StoppedError, persistently
+from .store import Store
 from .web import Web
 
 _HUB = re.compile(
     r"hf://(?P<kind>datasets|spaces|buckets)/(?P<repo>[^/@]+/[^/@]+)"
     r"(?:@(?P<revision>refs/(?:convert|pr)/[^/]+|[^/]+))?(?:/(?P<folder>.*))?"
 )
-_NEVER = Event()
+NEVER = Event()
+"""Set by nobody: for reads that go on to their end."""
 
 
 class Transport(Protocol):
@@ -63,15 +66,15 @@ class RemoteStore:
 
     def begin(self, path: str) -> None:
         """Begin to read a whole file beside what else is done; the next `read` of it waits for that."""
-        self._begun[path] = _Begun(lambda stop: self._get(path, 0, None, stop))
+        self._begun[path] = _Begun(self, lambda stop: self._get(path, 0, None, stop))
 
     def drop(self, path: str) -> None:
         """Give up what was begun."""
         begun = self._begun.pop(path, None)
         if begun is not None:
-            begun.stop.set()
+            begun.close()
 
-    def read(self, path: str, start: int = 0, end: int | None = None, stop: Event = _NEVER) -> bytes:
+    def read(self, path: str, start: int = 0, end: int | None = None, stop: Event = NEVER) -> bytes:
         """Read bytes `start` to `end` (exclusive; None is the file's end) of a file.
 
         Args:
@@ -86,6 +89,22 @@ class RemoteStore:
         """
         begun = self._begun.pop(path, None) if start == 0 and end is None else None
         return self._get(path, start, end, stop) if begun is None else begun.result()
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]], stop: Event = NEVER) -> list[bytes]:
+        """Read several ranges of a file at the same time; see `read`."""
+        ends = None if stop is NEVER else stop
+        others = [_Begun(self, lambda own, part=part: self._get(path, *part, own), ends) for part in ranges[1:]]
+        try:
+            first = [self._get(path, *part, stop) for part in ranges[:1]]
+            return first + [other.result() for other in others]
+        except BaseException:
+            for other in others:
+                other.close()
+            raise
+
+    def until(self, stop: Event) -> "Store":
+        """These files, the reads of which end when `stop` is set."""
+        return _Until(self, stop)
 
     def size(self, path: str) -> int:
         """Return a file's size in bytes, as the manifest says it."""
@@ -111,26 +130,56 @@ class RemoteStore:
         return self._transport
 
 
+class _Until:
+    """A store whose reads end when an event is set."""
+
+    remote = True
+
+    def __init__(self, store: RemoteStore, stop: Event) -> None:
+        self.where, self._store, self._stop = store.where, store, stop
+        self.size, self.paths = store.size, store.paths
+
+    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        return self._store.read(path, start, end, self._stop)
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._store.read_many(path, ranges, self._stop)
+
+
 class _Begun:
     """A read that runs in a thread of its own."""
 
-    def __init__(self, read: Callable[[Event], bytes]) -> None:
-        self.stop, self._read = Event(), read
+    def __init__(self, store: RemoteStore, read: Callable[[Event], bytes], stop: Event | None = None) -> None:
+        self._store, self._read, self._stop = store, read, stop or Event()
         self._data: bytes | None = None
         self._error: Exception | None = None
-        self._thread = Thread(target=self._run, name="rs-gpt4v index")
+        self._thread = Thread(target=self._run, name="rs-gpt4v read")
+        track(self)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._data = self._read(self.stop)
+            self._data = self._read(self._stop)
         except (ReleaseError, StoppedError) as error:
             self._error = error
+        finally:
+            untrack(self)
+
+    def close(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._store.abort()
 
     def result(self) -> bytes:
+        """Wait for it.
+
+        Raises:
+            ReleaseError: It failed.
+            StoppedError: It was ended.
+        """
         self._thread.join()
         if self._data is None:
-            raise self._error or ReleaseError("the read that was begun failed")
+            raise self._error or StoppedError("closed")
         return self._data
 
 

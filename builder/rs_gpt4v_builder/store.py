@@ -6,6 +6,7 @@ disk or over a network is decided here, once, by `open_store`.
 
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -30,6 +31,9 @@ class Store(Protocol):
         Raises:
             ReleaseError: There is no such file, it is shorter than that, or it cannot be read.
         """
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ranges of a file, (start, end) each; see `read`."""
 
     def size(self, path: str) -> int:
         """Return a file's size in bytes.
@@ -86,6 +90,10 @@ class LocalStore:
             found = f"{self.where}: {path} ends at byte {start + len(data):,}, before byte {start + count:,}"
             raise ReleaseError(f"{found}; the file was cut or changed: fetch the release again")
         return data
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ranges of a file; see `Store.read_many`."""
+        return [self.read(path, start, end) for start, end in ranges]
 
     def ahead(self, path: str, start: int, end: int) -> None:
         """Tell the system that these bytes will be read soon."""

@@ -48,14 +48,14 @@ class CachedTexts:
 
     def __init__(self, store: Store, cache: Path) -> None:
         self._store, self._cache, self._lock = store, cache, Lock()
-        self._shards: OrderedDict[str, _Mapped] = OrderedDict()
+        self._shards: OrderedDict[str, MappedTexts] = OrderedDict()
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `Texts.row`."""
         mapped = self._shards.get(shard)
         return (mapped or self._open(shard)).row(group, row)
 
-    def _open(self, shard: str) -> "_Mapped":
+    def _open(self, shard: str) -> "MappedTexts":
         path = self._cache / "texts" / (shard.replace("/", "--").removesuffix(".parquet") + ".arrow")
         with self._lock:
             if shard not in self._shards:
@@ -63,7 +63,7 @@ class CachedTexts:
                     with alone(path):
                         if not path.exists():
                             self._write(shard, path)
-                self._shards[shard] = _Mapped(path)
+                self._shards[shard] = MappedTexts(path)
                 if len(self._shards) > MAPPED:
                     self._shards.popitem(last=False)
             return self._shards[shard]
@@ -116,19 +116,25 @@ def to_python(array: pa.Array) -> list[Any]:
     return list(values) if valid is None else [v if there else None for v, there in zip(values, valid, strict=True)]
 
 
-class _Mapped:
-    """The texts of one shard, mapped into memory."""
+class MappedTexts:
+    """The texts of one shard, or of one row group of it, mapped into memory or in it.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        bytes: All of them, serialized.
+    """
+
+    def __init__(self, source: Path | pa.Buffer) -> None:
         try:
-            self._file = pa.memory_map(str(path))
+            self._file = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
             reader = pa.ipc.open_file(self._file)
             batches = [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
         except (pa.ArrowException, OSError) as error:
-            raise ReleaseError(f"{path} is damaged ({error}): delete it, it will be made again") from error
+            raise ReleaseError(f"{source} is damaged ({error}): delete it, it will be made again") from error
         self._groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]
+        self.bytes = sum(len(data) for _, data in self._groups)
 
     def row(self, group: int, row: int) -> Row:
+        """Return one row; see `Texts.row`."""
         ends, data = self._groups[group]
         found: Row = marshal.loads(data[ends[row] : ends[row + 1]])
         return found
