@@ -13,22 +13,19 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_builder import LlavaCollator, load_tokenizer
 from rs_gpt4v_builder.conversation import (
-    GPT,
-    HUMAN,
     IGNORE,
     IMAGE_ID,
     V1,
     Encoder,
-    Turn,
     find_template,
     first_fault,
-    parse_turns,
     prepare_turns,
     tag_first,
 )
 from rs_gpt4v_builder.errors import OptionError, RowError
 from rs_gpt4v_builder.masking import original_spans
 from rs_gpt4v_builder.tokenizer import LlamaTokenizer, byte_tokenizer
+from rs_gpt4v_builder.turns import GPT, HUMAN, Turn, parse_turns
 from shared import shared
 from tiny_tokenizer import tiny_model
 

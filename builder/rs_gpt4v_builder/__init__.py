@@ -36,11 +36,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .collate import LlavaCollator
     from .release import Release, Rows
+    from .stream import Stream
     from .tokenizer import load_tokenizer
 
-__all__ = ["LlavaCollator", "Release", "Rows", "load_tokenizer"]
+__all__ = ["LlavaCollator", "Release", "Rows", "Stream", "load_tokenizer"]
 
-_HOME = {"LlavaCollator": "collate", "Release": "release", "Rows": "release", "load_tokenizer": "tokenizer"}
+_HOME = {
+    "LlavaCollator": "collate",
+    "Release": "release",
+    "Rows": "release",
+    "Stream": "stream",
+    "load_tokenizer": "tokenizer",
+}
 _EXTRA = ("torch", "tokenizers")
 
 

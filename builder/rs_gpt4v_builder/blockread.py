@@ -1,6 +1,7 @@
 """Reading blocks: one request each, or none where the disk has it."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Event, Lock
 from typing import Any, Protocol
 
@@ -76,21 +77,13 @@ class BlockImages:
 
     Args:
         reader: Of the release's blocks.
-        block_bytes: Bytes of a block, about.
+        table: Gives the blocks of an index.
     """
 
-    def __init__(self, reader: BlockReader, block_bytes: int) -> None:
-        self._reader, self._block_bytes, self._lock = reader, block_bytes, Lock()
-        self._tables: dict[int, BlockTable] = {}
+    def __init__(self, reader: BlockReader, table: Callable[[Index], BlockTable]) -> None:
+        self._reader, self._table, self._lock = reader, table, Lock()
         self._kept: Shelf[tuple[int, int], Content] = Shelf(KEPT, lambda content: content.bytes)
         self._last: OrderedDict[int, int] = OrderedDict()
-
-    def table(self, index: Index) -> BlockTable:
-        """The blocks of one of the release's indices."""
-        with self._lock:
-            if id(index) not in self._tables:
-                self._tables[id(index)] = BlockTable.of(index, self._block_bytes)
-            return self._tables[id(index)]
 
     def image(self, index: Index, number: int, line: Line) -> bytes | None:
         """Return the image of one line.
@@ -102,7 +95,7 @@ class BlockImages:
         """
         if line.offset == NULL:
             return None
-        table = self.table(index)
+        table = self._table(index)
         block = table.block(number)
         span, key = table.span(block), (id(index), block)
         content = self._kept.peek(key) or self._reader.cached(span)

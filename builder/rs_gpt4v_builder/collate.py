@@ -19,24 +19,19 @@ from . import images
 from .conversation import (
     IGNORE,
     IMAGE_ID,
-    IMAGE_TAG,
     MEND,
     WELL_FORMED,
     Encoded,
     Encoder,
-    Turn,
     find_template,
     first_fault,
-    parse_turns,
     prepare_turns,
 )
-from .dialogues import Dialogue, RowText, has_tag, one_of, read_text, row_name
+from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, row_name
 from .errors import OptionError, RowError
 from .masking import mask_as_original
 from .tokenizer import LlamaTokenizer
-
-FEATURES = 576
-"""Features that the model puts in the place of one image: (336 / 14)²."""
+from .turns import IMAGE_TAG, Turn, parse_turns
 
 HF_IMAGE_ID, HF_PAD_ID = 32000, 32001
 """`<image>` and `<pad>` in the vocabulary of the llava-1.5-hf checkpoints."""

@@ -8,29 +8,18 @@ and the parts are tokenized once. Both cuts are safe: one is before a space, and
 vocabulary has a space behind another character; the other is at `</s>`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .errors import OptionError, RowError
 from .tokenizer import EOS, UNK, LlamaTokenizer
+from .turns import GPT, HUMAN, IMAGE_TAG, Turn
 
-IMAGE_TAG = "<image>"
 IMAGE_ID = -200
 """Stands in the ids where the image's features go (`IMAGE_TOKEN_INDEX` of LLaVA)."""
 
 IGNORE = -100
 """Label of what is not learnt (`IGNORE_INDEX` of LLaVA and of torch)."""
-
-HUMAN, GPT = "human", "gpt"
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message; `role` is `human` or `gpt`."""
-
-    role: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,29 +187,6 @@ def find_template(name: str) -> Template:
     return TEMPLATES[name]
 
 
-def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list[Turn]:
-    """Read turns from LLaVA's form, dicts of `from` and `value`.
-
-    Raises:
-        RowError: A speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's
-            id for the message.
-    """
-    turns = []
-    for number, message in enumerate(conversations, 1):
-        role, value = message.get("from"), message.get("value")
-        if role not in (HUMAN, GPT):
-            found, expected = f"turn {number} from {role!r}", "'human' or 'gpt'"
-            raise RowError.of(row, found, expected, "rename or remove the speaker")
-        if not isinstance(value, str):
-            found = f"turn {number} with the value {value!r}"
-            raise RowError.of(row, found, "text", "fill it in or remove the turn")
-        if not _is_unicode(value):
-            found = f"turn {number} with half of a surrogate pair in {value[:40]!r}"
-            raise RowError.of(row, found, "Unicode text", "decode the source's text again")
-        turns.append(Turn(role, value))
-    return turns
-
-
 def prepare_turns(turns: Sequence[Turn], template: Template, *, has_image: bool, row: str) -> list[Turn]:
     """Rewrite turns as the original does before it encodes them.
 
@@ -281,14 +247,6 @@ def first_fault(turns: Sequence[Turn]) -> str:
     if turns[-1].role == HUMAN:
         return "a last turn of the human, without an answer"
     return ""
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _check_single(turns: list[Turn], template: Template, has_image: bool, row: str) -> None:

@@ -5,7 +5,8 @@ those of a local release are, and in memory where the cache cannot be written.
 """
 
 import logging
-from collections.abc import Mapping
+import marshal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -44,7 +45,17 @@ class GroupTexts:
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `text.Texts.row`."""
-        return self.load(shard, group).row(0, row)
+        return self.rows([shard], [group], [row])[0]
+
+    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
+        """Return many rows; see `text.Texts.row`."""
+        keys = list(zip(shards, groups, strict=True))
+        loaded = {key: self.load(*key).groups[0] for key in set(keys)}
+        loads, found = marshal.loads, []
+        for key, row in zip(keys, rows, strict=True):
+            ends, data = loaded[key]
+            found.append(loads(data[ends[row] : ends[row + 1]]))
+        return found
 
     def load(self, shard: str, group: int, stop: Event = NEVER) -> MappedTexts:
         """Fetch the texts of a row group where they are not there.

@@ -7,8 +7,9 @@ of the sample. For a well-formed conversation the sum is right and the result is
 `conversation.py` finds in one pass, so only the others have to be counted like this.
 """
 
-from .conversation import IMAGE_TAG, V1_ANSWER, Encoded, Encoder
+from .conversation import V1_ANSWER, Encoded, Encoder
 from .tokenizer import EOS
+from .turns import IMAGE_TAG
 
 
 def original_spans(

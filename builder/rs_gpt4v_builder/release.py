@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from .index import NULL, UNKNOWN, Index, Line, Lines, Shard, load_index
 from .store import LocalStore, Store, open_store
 from .text import CachedTexts, Row, Texts
 
+if TYPE_CHECKING:
+    from .network import Network
+
 MANIFEST = "manifest.json"
 
 
@@ -33,6 +36,9 @@ class Release:
         where: The folder, or its URL (`hf://datasets/…`, `https://…`, whatever `fsspec` knows).
         cache: Folder for what a reader makes of a release (its texts in a form made for random access, a few hundred
             bytes a row, and where each row lies); None is `$RS_GPT4V_CACHE`, else the user's cache folder.
+        cache_images: For a remote release: whether images that were read stay on this machine's disk, so that they come
+            over the network once; or the folder for them.
+        cache_bytes: Bytes of images up to which that is done; None is no limit.
 
     Attributes:
         version: Of the release; empty where a copy has lost its manifest.
@@ -42,17 +48,24 @@ class Release:
         ReleaseError: There is no release.
     """
 
-    def __init__(self, where: str | Path, *, cache: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        where: str | Path,
+        *,
+        cache: str | Path | None = None,
+        cache_images: bool | str | Path = False,
+        cache_bytes: int | None = None,
+    ) -> None:
         self.where = str(where)
-        self._cache_root = cache
+        self._options = {"cache": cache, "cache_images": cache_images, "cache_bytes": cache_bytes}
         self._store: Store = open_store(where)
-        self._manifest, self.digest = _read_manifest(self._store)
+        self._manifest, self.digest = _open_manifest(self._store, cache)
         self.version: str = self._manifest.get("version", "")
         self._cache = open_cache(self.digest, cache)
         self._images = GroupImages(self._store)
 
-    def __reduce__(self) -> tuple[Any, tuple[str, str | Path | None]]:
-        return _reopen, (self.where, self._cache_root)  # a worker of a data loader opens it anew
+    def __reduce__(self) -> tuple[Any, tuple[str, dict[str, Any]]]:
+        return _reopen, (self.where, self._options)  # a worker of a data loader opens it anew
 
     def __repr__(self) -> str:
         return f"Release({self.where!r}, version {self.version})"
@@ -90,18 +103,59 @@ class Release:
     @cached_property
     def texts(self) -> Texts:
         """The texts of its rows."""
-        return CachedTexts(self._store, self._cache)
+        return CachedTexts(self._store, self._cache) if self.network is None else self.network.texts
+
+    @cached_property
+    def network(self) -> "Network | None":
+        """What a remote release has beside its files; None for a local one."""
+        if isinstance(self._store, LocalStore):
+            return None
+        from .network import Network, open_images
+
+        where, limit = self._options["cache_images"], self._options["cache_bytes"]
+        images = open_images(where, limit, self._cache, self.digest)
+        return Network(self._store, self._data | self._mini, self._cache, images)
 
     @property
     def store(self) -> Store:
         """Its files."""
         return self._store
 
-    def image(self, shard: Shard, line: Line) -> bytes | None:
-        """Return the image of one line of the index."""
-        if line.offset >= 0:
-            return self._store.read(shard.path, line.offset, line.offset + line.length)
-        return None if line.offset == NULL else self._images.image(shard.path, line.group, line.row)
+    def image(self, index: Index, shard: Shard, number: int) -> bytes | None:
+        """Return the image of one line of an index."""
+        line = index.line(number)
+        if self.network is not None:
+            return self.network.image(index, number, line)
+        return self._image(shard.path, line.offset, line.length, line.group, line.row)
+
+    def fetch(self, shards: Sequence[str], lines: Lines) -> list[Row]:
+        """Read many rows, in the order given; the shortest way there is.
+
+        Args:
+            shards: Path of the shard of each row.
+            lines: Their lines of the index, (n,) of `index.LINE`.
+        """
+        groups, numbers = lines["group"].tolist(), lines["row"].tolist()
+        rows = self.texts.rows(shards, groups, numbers)
+        places = zip(shards, lines["offset"].tolist(), lines["length"].tolist(), groups, numbers, strict=True)
+        for row, place in zip(rows, places, strict=True):
+            if row["image"] is not None:
+                row["image"] = {"bytes": self._image(*place), "path": row["image"][0]}
+        return rows
+
+    def ahead(self, shards: Sequence[str], lines: Lines) -> None:
+        """Say that the images of these rows will be fetched soon, where the store can make use of it."""
+        tell = getattr(self._store, "ahead", None)
+        if tell is None:
+            return
+        for shard, offset, length in zip(shards, lines["offset"].tolist(), lines["length"].tolist(), strict=True):
+            if offset >= 0:
+                tell(shard, offset, offset + length)
+
+    def _image(self, shard: str, offset: int, length: int, group: int, row: int) -> bytes | None:
+        if offset >= 0:
+            return self._store.read(shard, offset, offset + length)
+        return None if offset == NULL else self._images.image(shard, group, row)
 
     @cached_property
     def _data(self) -> dict[str, int]:
@@ -138,8 +192,16 @@ class Release:
         return [path for path in self._data if config == "all" or config in path.split("/")[1:3]]
 
 
-def _reopen(where: str, cache: str | Path | None) -> Release:
-    return Release(where, cache=cache)
+def _reopen(where: str, options: dict[str, Any]) -> Release:
+    return Release(where, **options)
+
+
+def _open_manifest(store: Store, cache: str | Path | None) -> tuple[dict[str, Any], str]:
+    if isinstance(store, LocalStore):
+        return _read_manifest(store)
+    from .network import meet, root_of
+
+    return meet(store, root_of(cache), lambda: _read_manifest(store))
 
 
 def _read_manifest(store: Store) -> tuple[dict[str, Any], str]:
@@ -230,9 +292,7 @@ class Rows(Sequence[Row]):
             if positions.size and not (-len(self) <= positions.min() and positions.max() < len(self)):
                 raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
             positions = np.where(positions < 0, positions + len(self), positions)
-            if isinstance(self._chosen, range):
-                return self._view(self._chosen.start + positions * self._chosen.step)
-            return self._view(self._chosen[positions])
+            return self._view(self._positions(positions))
         return self._row(int(self._chosen[int(item)]))
 
     def __iter__(self) -> Iterator[Row]:
@@ -240,7 +300,36 @@ class Rows(Sequence[Row]):
 
     def __getitems__(self, positions: Sequence[int]) -> list[Row]:
         """Return several rows: what a `DataLoader` asks for."""
-        return [self[position] for position in positions]
+        return self.fetch(np.asarray(positions, np.int64))
+
+    def fetch(self, positions: npt.NDArray[np.int64]) -> list[Row]:
+        """Return several rows, faster than one by one.
+
+        Args:
+            positions: Of the rows, each from 0 to below `len`, (n,) int64.
+
+        Raises:
+            IndexError: A position is not among them.
+        """
+        if self.decode or self.release.network is not None:
+            return [self[position] for position in positions.tolist()]
+        return self.release.fetch(*self._places(self._positions(positions)))
+
+    def ahead(self, positions: npt.NDArray[np.int64]) -> None:
+        """Say that these rows will be fetched soon, as in `fetch`."""
+        self.release.ahead(*self._places(self._positions(positions)))
+
+    @property
+    def layout(self) -> Index:
+        """Where all rows of the release lie."""
+        return self._place.index
+
+    def numbers(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Numbers of the lines of the index of some rows, both (n,) int64."""
+        _, ends, moves = self._table
+        places = self._positions(positions)
+        found: npt.NDArray[np.int64] = places + moves[np.searchsorted(ends, places, side="right")]
+        return found
 
     @property
     def lines(self) -> Lines:
@@ -254,14 +343,28 @@ class Rows(Sequence[Row]):
                 if first < last:
                     parts.append(self._place.index.lines[shard.start + first - begin : shard.start + last - begin])
             return parts[0] if len(parts) == 1 else np.concatenate([self._place.index.lines[:0], *parts])
-        positions = np.asarray(self._chosen, np.int64)
-        numbers = np.searchsorted(self._ends, positions, side="right")
-        starts = np.array([shard.start for shard in self._place.shards], np.int64)
-        begins = np.array(
-            [end - shard.rows for shard, end in zip(self._place.shards, self._ends, strict=True)], np.int64
-        )
-        found: Lines = self._place.index.lines[starts[numbers] + positions - begins[numbers]]
-        return found
+        return self._places(np.asarray(self._chosen, np.int64))[1]
+
+    def _positions(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions in the config and split of positions in these rows."""
+        if positions.size and not (positions.min() >= 0 and positions.max() < len(self)):
+            raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
+        if isinstance(self._chosen, range):
+            return self._chosen.start + positions * self._chosen.step
+        return self._chosen[positions]
+
+    def _places(self, positions: npt.NDArray[np.int64]) -> tuple[list[str], Lines]:
+        """Shards and lines of positions in the config and split."""
+        names, ends, moves = self._table
+        numbers = np.searchsorted(ends, positions, side="right")
+        return [names[number] for number in numbers.tolist()], self._place.index.lines[positions + moves[numbers]]
+
+    @cached_property
+    def _table(self) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Path, last position + 1, and distance from position to line of each shard."""
+        ends = np.array(self._ends, np.int64)
+        stops = np.array([shard.stop for shard in self._place.shards], np.int64)
+        return [shard.path for shard in self._place.shards], ends, stops - ends
 
     @property
     def shards(self) -> tuple[tuple[Shard, int, int], ...]:
@@ -285,22 +388,25 @@ class Rows(Sequence[Row]):
 
     def text(self, position: int) -> Row:
         """Return a row without its image's bytes: `image` is None or a tuple of its path."""
-        shard, line = self._find(int(self._chosen[position]))
+        shard, number = self._find(int(self._chosen[position]))
+        line = self.layout.line(number)
         return self.release.texts.row(shard.path, line.group, line.row)
 
     def _view(self, chosen: range | npt.NDArray[np.int64]) -> "Rows":
         return Rows(self.release, self.config, self.split, decode=self.decode, place=self._place, chosen=chosen)
 
-    def _find(self, position: int) -> tuple[Shard, Line]:
+    def _find(self, position: int) -> tuple[Shard, int]:
+        """The shard of a row, and the number of its line."""
         number = bisect_right(self._ends, position)
         shard = self._place.shards[number]
-        return shard, self._place.index.line(shard.stop - (self._ends[number] - position))
+        return shard, shard.stop - (self._ends[number] - position)
 
     def _row(self, position: int) -> Row:
-        shard, line = self._find(position)
+        shard, number = self._find(position)
+        line = self.layout.line(number)
         row = self.release.texts.row(shard.path, line.group, line.row)
         if row["image"] is not None:
-            data = self.release.image(shard, line)
+            data = self.release.image(self.layout, shard, number)
             if self.decode:
                 row["image"] = None if data is None else _decoded(data, row["id"])
             else:

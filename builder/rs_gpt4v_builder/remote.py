@@ -88,7 +88,13 @@ class RemoteStore:
             StoppedError: `stop` was set.
         """
         begun = self._begun.pop(path, None) if start == 0 and end is None else None
-        return self._get(path, start, end, stop) if begun is None else begun.result()
+        if begun is None:
+            return self._get(path, start, end, stop)
+        data = begun.result()
+        if len(data) != self._sizes.get(path, len(data)):
+            found = f"{self.where}/{path} has {len(data):,} bytes, the manifest says {self._sizes[path]:,}"
+            raise ReleaseError(f"{found}: the release was changed while it was opened; open it anew")
+        return data
 
     def read_many(self, path: str, ranges: Sequence[tuple[int, int]], stop: Event = NEVER) -> list[bytes]:
         """Read several ranges of a file at the same time; see `read`."""
@@ -98,7 +104,7 @@ class RemoteStore:
             first = [self._get(path, *part, stop) for part in ranges[:1]]
             return first + [other.result() for other in others]
         except BaseException:
-            for other in others:
+            for other in others if ends is None else ():  # else whoever set `stop` ends them
                 other.close()
             raise
 
