@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread, main_thread
-from weakref import finalize
+from weakref import WeakMethod, finalize
 
 from .blockread import BlockReader, Content
 from .blocks import BlockTable, Span
@@ -62,13 +62,15 @@ class Ahead:
 
     Args:
         source: Where rows come from.
-        coming: What the positions need. Called from several threads.
+        coming: A method that says what the positions need; its object, which may own this one, is referred to weakly.
         total: Number of positions.
         threads: That fetch.
     """
 
     def __init__(self, source: Source, coming: Coming, total: int, *, threads: int = THREADS) -> None:
-        self._source, self._coming, self._total, self._threads = source, coming, total, threads
+        method = WeakMethod(coming)
+        self._source, self._total, self._threads = source, total, threads
+        self._coming: Coming = lambda start, stop: _alive(method)(start, stop)
         self._begin()
 
     def rows(self, start: int, stop: int) -> list[Row]:
@@ -90,6 +92,13 @@ class Ahead:
         # the threads know the work but not this object, so that they end when it is forgotten
         self._work = _Work(self._source, self._coming, self._total, self._threads)
         self._end = finalize(self, self._work.close)
+
+
+def _alive(method: "WeakMethod[Coming]") -> Coming:
+    found = method()
+    if found is None:
+        raise ReferenceError("the share that is read was deleted")
+    return found
 
 
 @dataclass(slots=True, eq=False)

@@ -24,8 +24,8 @@ many places are remembered for that."""
 class Content(Protocol):
     """The images of one block."""
 
-    bytes: int
-    """What it takes in memory."""
+    memory: int
+    """Bytes that it takes."""
 
     def image(self, line: Line) -> bytes | None:
         """Return the image of one of its lines."""
@@ -82,7 +82,7 @@ class BlockImages:
 
     def __init__(self, reader: BlockReader, table: Callable[[Index], BlockTable]) -> None:
         self._reader, self._table, self._lock = reader, table, Lock()
-        self._kept: Shelf[tuple[int, int], Content] = Shelf(KEPT, lambda content: content.bytes)
+        self._kept: Shelf[tuple[int, int], Content] = Shelf(KEPT, lambda content: content.memory)
         self._last: OrderedDict[int, int] = OrderedDict()
 
     def image(self, index: Index, number: int, line: Line) -> bytes | None:
@@ -117,7 +117,7 @@ class BlockImages:
 
 class _InMemory:
     def __init__(self, data: bytes, start: int) -> None:
-        self._data, self._start, self.bytes = data, start, len(data)
+        self._data, self._start, self.memory = data, start, len(data)
 
     def image(self, line: Line) -> bytes | None:
         if line.offset < 0:
@@ -126,7 +126,7 @@ class _InMemory:
 
 
 class _OnDisk:
-    bytes = 0
+    memory = 0
 
     def __init__(self, span: Span, cache: BlockCache) -> None:
         self._span, self._cache = span, cache
@@ -139,7 +139,7 @@ class _Column:
     """Images of a whole row group, where they are no byte ranges."""
 
     def __init__(self, column: Any) -> None:
-        self._column, self.bytes = column, column.nbytes
+        self._column, self.memory = column, column.nbytes
 
     def image(self, line: Line) -> bytes | None:
         found: bytes | None = self._column[line.row].as_py()

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .ahead import Ahead, Coming
+from .netorder import NetworkOrders
 from .order import Order, Positions
 from .samples import Samples
 from .text import Row
@@ -34,11 +36,14 @@ class Share:
         repeat: bool,
         whole: bool,
         head: Mapping[str, Any],
+        network: NetworkOrders | None = None,
     ) -> None:
         self._samples, self._order, self._whole, self._head = samples, order, whole, head
         self._start, self._rank, self._world = start, rank, world_size
         left = len(order) - start
         self._count = -(-left // world_size) if repeat else left // world_size
+        self._network, self._table = network, None if network is None else network.table(order)
+        self._reader = self.reader(self._lines, self._count)
         self._ask = 0  # for so many samples more the system is told what comes
 
     def __len__(self) -> int:
@@ -55,12 +60,46 @@ class Share:
         done = consumed >= len(self)
         return {**self._head, "position": len(self._order) if done else self._start + consumed * self._world}
 
-    def take(self, numbers: Positions) -> list[Row]:
-        """Read samples by their numbers, (n,) int64, in the order given."""
+    def close(self) -> None:
+        """Fetch nothing ahead any more; for a remote release."""
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def all_of_it(self) -> Ahead | None:
+        """What fetches the whole share ahead, for a remote release."""
+        return self._reader
+
+    def reader(self, coming: Coming, total: int) -> Ahead | None:
+        """Begin to fetch the rows of a sequence of samples ahead, for a remote release.
+
+        Args:
+            coming: A method that gives the lines of samples a to below b of the sequence. It is referred to weakly.
+            total: How many there are.
+        """
+        network = self._samples.rows.release.network
+        if self._network is None or self._table is None or network is None:
+            return None
+        return network.ahead(self._table, self._network.settings, coming, total)
+
+    def lines(self, numbers: Positions) -> Positions:
+        """Lines of the index in which some samples lie, both (n,) int64."""
+        return self._samples.rows.numbers(self._samples.row_numbers(self._order.samples(self._positions(numbers))))
+
+    def _lines(self, start: int, stop: int) -> Positions:
+        return self.lines(np.arange(start, stop, dtype=np.int64))
+
+    def take(self, numbers: Positions, read: list[Row] | None = None) -> list[Row]:
+        """Read samples by their numbers, (n,) int64, in the order given.
+
+        Args:
+            numbers: In the share.
+            read: Their rows, where they are there already.
+        """
         positions = self._positions(numbers)
         samples, passes = self._order.samples(positions), self._order.passes(positions)
         begun = perf_counter()
-        rows = self._samples.fetch(samples, passes, whole=self._whole)
+        rows = self._samples.fetch(samples, passes, whole=self._whole, rows=read)
         slow = perf_counter() - begun > SLOW * len(rows)
         self._ask = HOLD if slow else max(0, self._ask - len(rows))
         return rows
@@ -91,6 +130,8 @@ class Lane:
 
     def __init__(self, share: Share, worker: int = 0, workers: int = 1, block: int = 1) -> None:
         self._share, self._worker, self._workers, self._block = share, worker, workers, block
+        # all of a share is fetched ahead by the share, which outlives its lanes
+        self._reader = share.all_of_it if workers == 1 else share.reader(self._lines, len(self))
 
     def __len__(self) -> int:
         blocks, rest = divmod(len(self._share), self._block)
@@ -102,11 +143,22 @@ class Lane:
         stop = min(stop, len(self))
         if start >= stop:
             return []
-        rows = self._share.take(self._numbers(start, stop))
+        read = self._reader.rows(start, stop) if self._reader is not None else None
+        rows = self._share.take(self._numbers(start, stop), read)
+        if self._reader is not None:
+            return rows
         first, last = start + AHEAD, min(stop + AHEAD, len(self))
         if self._share.asks and first < last:
             self._share.ahead(self._numbers(first, last))
         return rows
+
+    def close(self) -> None:
+        """Fetch nothing ahead any more; for a remote release."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _lines(self, start: int, stop: int) -> Positions:
+        return self._share.lines(self._numbers(start, stop))
 
     def _numbers(self, start: int, stop: int) -> Positions:
         """Numbers in the share of the worker's samples."""
