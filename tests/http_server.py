@@ -21,6 +21,7 @@ class Fault:
             `whole` (Range ignored), `wrong` (bytes from another place).
         times: How many requests it meets.
         path: Only those whose path holds this.
+        skip: How many of these it spares at first.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Fault:
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
     after: int = 100
+    skip: int = 0
 
 
 @dataclass
@@ -93,7 +95,11 @@ class Server:
     def next_fault(self, path: str) -> Fault | None:
         with self.lock:
             for fault in self.faults:
-                if fault.times > 0 and fault.path in path:
+                if fault.times <= 0 or fault.path not in path:
+                    continue
+                if fault.skip > 0:
+                    fault.skip -= 1
+                else:
                     fault.times -= 1
                     return fault
         return None

@@ -142,7 +142,13 @@ def test_in_the_end_the_error_says_what_was_tried(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(401, "hf auth login"), (403, "may not be read"), (404, "is not there"), (416, "is shorter"), (418, "check the URL")],
+    [
+        (401, "hf auth login"),
+        (403, "may not be read"),
+        (404, "is not there"),
+        (416, "is shorter"),
+        (418, "check the URL"),
+    ],
 )
 def test_what_does_not_pass_is_an_error_at_once(server: Server, status: int, said: str) -> None:
     server.fail("status", status=status)
@@ -178,7 +184,7 @@ def test_a_signed_url_signs_every_file_and_no_message(server: Server) -> None:
     store = RemoteStore(f"{server.url}/?signature=secret&a=b")
     assert store.read("a file.bin", 1, 3) == CONTENT[1:3]
     assert server.requests[0].query == "signature=secret&a=b"
-    with pytest.raises(ReleaseError, match="nothing.* is not there") as found:
+    with pytest.raises(ReleaseError, match=r"nothing.* is not there") as found:
         store.read("nothing")
     assert "secret" not in str(found.value)
 
@@ -254,7 +260,7 @@ def test_any_file_system_of_fsspec(quick: None, monkeypatch: pytest.MonkeyPatch)
     assert store.paths("") == ["a file.bin"]
     with pytest.raises(ReleaseError, match=r"memory://set/b is not there"):
         store.read("b")
-    with pytest.raises(ReleaseError, match="tried 8 times.*a short body"):
+    with pytest.raises(ReleaseError, match=r"tried 8 times.*a short body"):
         store.read("a file.bin", 0, len(CONTENT) + 1)
     errors: list[Exception] = [OSError("cut"), TimeoutError(), PermissionError("no key")]
     real = type(memory).cat_file

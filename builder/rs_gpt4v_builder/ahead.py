@@ -16,7 +16,7 @@ from weakref import WeakMethod, finalize
 from .blockread import BlockReader, Content
 from .blocks import BlockTable, Span
 from .errors import ReleaseError
-from .index import Line, Lines
+from .index import Lines
 from .lifetime import track, untrack
 from .order import Positions
 from .remote import NEVER
@@ -57,8 +57,8 @@ class Source:
 class Ahead:
     """Rows at the positions of an order, fetched ahead. May be asked from several threads.
 
-    The threads end when all is fetched, when it is closed or forgotten, and when the main thread ends; from then on rows
-    are read when they are asked for.
+    The threads end when all is fetched, when it is closed or forgotten, and when the main thread ends; from then on
+    rows are read when they are asked for.
 
     Args:
         source: Where rows come from.
@@ -133,7 +133,7 @@ class _Work:
             needs = [self._need(position) for position in range(start, stop)]
             self._start_threads()
         try:
-            return self._read(needs, self._source.table.index.lines[numbers])
+            return self._read(needs, numbers)
         finally:
             with self._changed:
                 self._let_go(needs)
@@ -141,12 +141,12 @@ class _Work:
                 self._plan(0)
                 self._start_threads()
 
-    def _read(self, needs: list[tuple[int, "_Unit"]], lines: Lines) -> list[Row]:
-        rows = self._read_texts(needs, lines)
-        places = zip(*(lines[name].tolist() for name in ("offset", "length", "group", "row")), strict=True)
-        for row, (_, unit), place in zip(rows, needs, places, strict=True):
+    def _read(self, needs: list[tuple[int, _Unit]], numbers: list[int]) -> list[Row]:
+        index = self._source.table.index
+        rows = self._read_texts(needs, index.lines[numbers])
+        for row, (_, unit), number in zip(rows, needs, numbers, strict=True):
             if row["image"] is not None:
-                line = Line(*place, 0, 0, 0)
+                line = index.line(number)
                 row["image"] = {"bytes": self._content(unit).image(line), "path": row["image"][0]}
         return rows
 

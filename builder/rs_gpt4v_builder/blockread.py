@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Event, Lock
 from typing import Any, Protocol
 
-from .blockcache import BlockCache
+from .blockcache import BlockCache, CachedBlock
 from .blocks import BlockTable, Span
 from .grouptext import GroupTexts
 from .index import NULL, Index, Line
@@ -45,9 +45,10 @@ class BlockReader:
 
     def cached(self, span: Span) -> Content | None:
         """Return a block that is on the disk, None where it is not."""
-        if self.cache is None or not span.ranged or not self.cache.holds(span):
+        if self.cache is None or not span.ranged or span.start == span.end:
             return None
-        return _OnDisk(span, self.cache)
+        found = self.cache.find(span)
+        return None if found is None else _OnDisk(found)
 
     def read(self, span: Span, stop: Event = NEVER) -> Content:
         """Read a block.
@@ -98,7 +99,7 @@ class BlockImages:
         table = self._table(index)
         block = table.block(number)
         span, key = table.span(block), (id(index), block)
-        content = self._kept.peek(key) or self._reader.cached(span)
+        content = self._kept.peek(key) or self._reader.cached(table.single(number))
         if content is None:
             in_order = self._in_order(block, number)
             if span.ranged and not in_order and self._reader.cache is None:
@@ -128,11 +129,11 @@ class _InMemory:
 class _OnDisk:
     memory = 0
 
-    def __init__(self, span: Span, cache: BlockCache) -> None:
-        self._span, self._cache = span, cache
+    def __init__(self, block: CachedBlock) -> None:
+        self._block = block
 
     def image(self, line: Line) -> bytes | None:
-        return None if line.offset < 0 else self._cache.read(self._span, line.offset, line.offset + line.length)
+        return None if line.offset < 0 else self._block.read(line.offset, line.offset + line.length)
 
 
 class _Column:

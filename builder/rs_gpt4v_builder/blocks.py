@@ -6,16 +6,16 @@ few MB, each of which is one request, and an epoch's order is made so that few b
 - The blocks are permuted. Laid one behind the other they are a line of all samples, cut into `lanes` parts of equal
   length. Position p of the epoch belongs to lane p mod `lanes`: so ranks that divide the lanes among them never need
   each other's bytes.
-- A block's samples, permuted, are dealt out evenly to the next `depth` cells of its lane: block b to the cells b, b + 1,
-  … Cells come one after the other, each permuted. So one block comes and one goes with each cell, `depth` of them
+- A block's samples, permuted, are dealt out evenly to the next `depth` cells of its lane: block b to the cells b,
+  b + 1, … Cells come one after the other, each permuted. So one block comes and one goes with each cell, `depth` of them
   are in use in each lane, and the first sample needs one block only.
 
 All of it is a function of (seed, epoch) and the sizes: any position can be asked for, without those before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -90,9 +90,12 @@ class BlockTable:
         self._ends = np.array([shard.stop for shard in index.shards], np.int64)
 
     @classmethod
-    def of(cls, index: Index, block_bytes: int) -> "BlockTable":
-        """Cut the row groups of an index into blocks of equal size, at most about `block_bytes`."""
-        parts = [_cut(index, shard, block_bytes) for shard in index.shards if shard.rows]
+    def of(cls, index: Index, block_bytes: int | Mapping[str, int]) -> "BlockTable":
+        """Cut the row groups of an index into blocks of equal size, at most about `block_bytes` (may be by shard)."""
+        sizes = (
+            dict.fromkeys((s.path for s in index.shards), block_bytes) if isinstance(block_bytes, int) else block_bytes
+        )
+        parts = [_cut(index, shard, sizes.get(shard.path, BLOCK_BYTES)) for shard in index.shards if shard.rows]
         return cls(index, np.concatenate([*parts, np.array([len(index.lines)], np.int64)]))
 
     def cut(self, lines: Sequence[int]) -> "BlockTable":
@@ -176,7 +179,7 @@ class BlockOrder(Order):
         epochs = np.full(count, epoch, np.int64)
         order = permute(np.arange(count, dtype=np.int64), count, make_keys("blocks", seed), epochs)
         self._size = int(sizes.sum())
-        key = int(make_keys("mix", seed)[0]) ^ (epoch * _GOLDEN & _MASK)
+        key = mix_key("mix", seed, epoch)
         self._lanes = _cut_lanes(starts[order], sizes[order], depth, lanes, key)
         self._cells: Shelf[tuple[int, int], Positions] = Shelf(4 * lanes, lambda _: 1)
 
@@ -203,7 +206,7 @@ class BlockOrder(Order):
         cells = np.searchsorted(lane.ends, places, side="right")
         for cell in np.unique(cells).tolist():
             here = np.flatnonzero(cells == cell)
-            content = self._cells.get((number, cell), lambda cell=cell: lane.cell(cell))
+            content = self._cells.get((number, cell), partial(lane.cell, cell))
             found[here] = content[places[here] - (lane.ends[cell] - len(content))]
         return found
 
@@ -235,7 +238,7 @@ class _Lane:
         """The samples of a cell, in order."""
         parts = [self._part(piece, cell - piece) for piece in range(max(0, cell - self._depth + 1), self._stop(cell))]
         content = np.concatenate(parts)
-        mixed: Positions = content[_by_hash(content, self._key ^ (cell * _GOLDEN & _MASK))]
+        mixed: Positions = content[by_hash(content, self._key ^ (cell * _GOLDEN & _MASK))]
         return mixed
 
     def _stop(self, cell: int) -> int:
@@ -251,7 +254,7 @@ class _Lane:
 
     def _permute(self, piece: int) -> Positions:
         own = np.arange(self.first[piece], self.first[piece] + self._count[piece], dtype=np.int64)
-        permuted: Positions = own[_by_hash(own, self._key ^ _INSIDE)]
+        permuted: Positions = own[by_hash(own, self._key ^ _INSIDE)]
         return permuted
 
     def _dealt(self, pieces: Positions, cells: int) -> Positions:
@@ -288,6 +291,11 @@ def _mix(values: npt.NDArray[np.uint64], key: int) -> npt.NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _by_hash(samples: Positions, key: int) -> npt.NDArray[np.intp]:
-    """The order of some samples by their hash."""
+def mix_key(name: str, seed: int, epoch: int) -> int:
+    """Make a key of 64 bits."""
+    return int(make_keys(name, seed)[0]) ^ (epoch * _GOLDEN & _MASK)
+
+
+def by_hash(samples: Positions, key: int) -> npt.NDArray[np.intp]:
+    """The order of some samples by their hash, (n,)."""
     return np.argsort(_mix(samples.astype(np.uint64), key), kind="stable")

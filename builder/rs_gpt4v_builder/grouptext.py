@@ -1,7 +1,7 @@
 """The texts of a remote release, row group by row group.
 
-A row group's texts lie before and behind its images: two ranges, some hundred bytes a row. They are kept in the cache as
-those of a local release are, and in memory where the cache cannot be written.
+A row group's texts lie before and behind its images: two ranges, some hundred bytes a row. They are kept in the cache
+as those of a local release are, and in memory where the cache cannot be written.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Threads that end when the main thread does.
 
-The interpreter waits, at its end, for every thread that is no daemon, and a daemon that is in the middle of something may
-abort the whole process. So ours are no daemons, and are told to end as soon as the main thread has.
+The interpreter waits, at its end, for every thread that is no daemon, and a daemon that is in the middle of something
+may abort the whole process. So ours are no daemons, and are told to end as soon as the main thread has.
 """
 
 import threading

@@ -58,7 +58,9 @@ class Network:
         return self.images is not None and (self.images.limit is None or size <= self.images.limit)
 
 
-def meet(store: RemoteStore, root: Path, read_manifest: Callable[[], tuple[dict[str, Any], str]]) -> tuple[dict[str, Any], str]:
+def meet(
+    store: RemoteStore, root: Path, read_manifest: Callable[[], tuple[dict[str, Any], str]]
+) -> tuple[dict[str, Any], str]:
     """Read the manifest of a remote release, and its index at the same time where the cache is not likely to have it.
 
     Args:
@@ -90,7 +92,7 @@ def meet(store: RemoteStore, root: Path, read_manifest: Callable[[], tuple[dict[
 
 
 def open_images(where: bool | str | Path, limit: int | None, folder: Path, digest: str) -> BlockCache | None:
-    """Open the cache of images that `Release(cache_images=where, cache_bytes=limit)` asks for, None where it asks for none."""
+    """Open the cache of images that `Release(cache_images=where, cache_bytes=limit)` asks for, or none."""
     if where is False:
         return None
     return BlockCache(folder / "images" if where is True else Path(where) / digest[:24], limit)

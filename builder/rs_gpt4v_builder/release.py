@@ -19,12 +19,13 @@ from .cachedir import open_cache
 from .dialogues import read_text
 from .errors import OptionError, ReleaseError
 from .groups import GroupImages
-from .index import NULL, UNKNOWN, Index, Line, Lines, Shard, load_index
+from .index import NULL, UNKNOWN, Index, Lines, Shard, load_index
 from .store import LocalStore, Store, open_store
 from .text import CachedTexts, Row, Texts
 
 if TYPE_CHECKING:
     from .network import Network
+    from .remote import RemoteStore
 
 MANIFEST = "manifest.json"
 
@@ -57,15 +58,20 @@ class Release:
         cache_bytes: int | None = None,
     ) -> None:
         self.where = str(where)
-        self._options = {"cache": cache, "cache_images": cache_images, "cache_bytes": cache_bytes}
-        self._store: Store = open_store(where)
+        self._cache_root, self._cache_images, self._cache_bytes = cache, cache_images, cache_bytes
+        self._store = open_store(where)
         self._manifest, self.digest = _open_manifest(self._store, cache)
         self.version: str = self._manifest.get("version", "")
         self._cache = open_cache(self.digest, cache)
         self._images = GroupImages(self._store)
 
     def __reduce__(self) -> tuple[Any, tuple[str, dict[str, Any]]]:
-        return _reopen, (self.where, self._options)  # a worker of a data loader opens it anew
+        options = {
+            "cache": self._cache_root,
+            "cache_images": self._cache_images,
+            "cache_bytes": self._cache_bytes,
+        }
+        return _reopen, (self.where, options)  # a worker of a data loader opens it anew
 
     def __repr__(self) -> str:
         return f"Release({self.where!r}, version {self.version})"
@@ -112,8 +118,7 @@ class Release:
             return None
         from .network import Network, open_images
 
-        where, limit = self._options["cache_images"], self._options["cache_bytes"]
-        images = open_images(where, limit, self._cache, self.digest)
+        images = open_images(self._cache_images, self._cache_bytes, self._cache, self.digest)
         return Network(self._store, self._data | self._mini, self._cache, images)
 
     @property
@@ -196,7 +201,7 @@ def _reopen(where: str, options: dict[str, Any]) -> Release:
     return Release(where, **options)
 
 
-def _open_manifest(store: Store, cache: str | Path | None) -> tuple[dict[str, Any], str]:
+def _open_manifest(store: "LocalStore | RemoteStore", cache: str | Path | None) -> tuple[dict[str, Any], str]:
     if isinstance(store, LocalStore):
         return _read_manifest(store)
     from .network import meet, root_of

@@ -1,6 +1,6 @@
 """The files of a release over a network, by byte range.
 
-`https://`, `http://` and `hf://` go through `Web`: the Hub is a web server whose URLs and headers huggingface_hub knows.
+`https://`, `http://` and `hf://` go through `Web`: the Hub is a web server whose URLs and token huggingface_hub knows.
 Everything else goes through `fsspec`.
 """
 
@@ -84,7 +84,7 @@ class RemoteStore:
             stop: Ends the read when it is set.
 
         Raises:
-            ReleaseError: There is no such file, it may not be read, it is shorter than that, or the network fails for good.
+            ReleaseError: There is no such file, it may not be read, it is shorter than that, or the network fails.
             StoppedError: `stop` was set.
         """
         begun = self._begun.pop(path, None) if start == 0 and end is None else None
@@ -99,14 +99,17 @@ class RemoteStore:
     def read_many(self, path: str, ranges: Sequence[tuple[int, int]], stop: Event = NEVER) -> list[bytes]:
         """Read several ranges of a file at the same time; see `read`."""
         ends = None if stop is NEVER else stop
-        others = [_Begun(self, lambda own, part=part: self._get(path, *part, own), ends) for part in ranges[1:]]
+        others = [self._begin(path, part, ends) for part in ranges[1:]]
         try:
-            first = [self._get(path, *part, stop) for part in ranges[:1]]
+            first = [self._get(path, start, end, stop) for start, end in ranges[:1]]
             return first + [other.result() for other in others]
         except BaseException:
             for other in others if ends is None else ():  # else whoever set `stop` ends them
                 other.close()
             raise
+
+    def _begin(self, path: str, part: tuple[int, int], ends: Event | None) -> "_Begun":
+        return _Begun(self, lambda stop: self._get(path, part[0], part[1], stop), ends)
 
     def until(self, stop: Event) -> "Store":
         """These files, the reads of which end when `stop` is set."""
@@ -196,7 +199,9 @@ def _transport(where: str) -> Callable[[], Transport]:
     if scheme == "hf":
         found = _HUB.fullmatch(where)
         if found is None or found["kind"] != "datasets":
-            raise ReleaseError(f"{where} names no dataset: expected hf://datasets/<owner>/<name>[@<revision>][/<folder>]")
+            raise ReleaseError(
+                f"{where} names no dataset: expected hf://datasets/<owner>/<name>[@<revision>][/<folder>]"
+            )
         return lambda: _Hub(found["repo"], unquote(found["revision"] or "main"), (found["folder"] or "").strip("/"))
     return lambda: _System(where)
 
@@ -221,7 +226,9 @@ class _Folder:
         return self._web.get(url, start, end, size, stop)
 
     def paths(self, folder: str) -> list[str]:
-        raise ReleaseError(f"{self._parts.scheme}://{self._host} lists no files, and the manifest does not list {folder}/")
+        raise ReleaseError(
+            f"{self._parts.scheme}://{self._host} lists no files, and the manifest does not list {folder}/"
+        )
 
     def abort(self) -> None:
         self._web.abort()
@@ -231,11 +238,11 @@ class _Hub:
     """A dataset on the Hub, with the user's token."""
 
     def __init__(self, repo: str, revision: str, folder: str) -> None:
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub import constants, get_token
 
         self._repo, self._revision, self._folder = repo, revision, folder
-        headers = {name: value for name, value in build_hf_headers().items() if isinstance(value, str)}
-        self._web = Web(headers)
+        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        self._web = Web({"Authorization": f"Bearer {token}"} if token else {})
 
     def get(self, path: str, start: int, end: int | None, size: int | None, stop: Event) -> bytes:
         from huggingface_hub import hf_hub_url

@@ -9,9 +9,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import ReleaseError
+
+if TYPE_CHECKING:
+    from .remote import RemoteStore
 
 OPEN_FILES = 128
 """Most files that a local store holds open at a time."""
@@ -46,7 +49,7 @@ class Store(Protocol):
         """List the files below a folder, by path in the release, in alphabetical order."""
 
 
-def open_store(where: str | Path) -> Store:
+def open_store(where: str | Path) -> "LocalStore | RemoteStore":
     """Open a release's files.
 
     Args:

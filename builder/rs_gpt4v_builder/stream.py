@@ -274,19 +274,19 @@ class Stream:
         """How the samples of a remote release are fetched."""
         if self.release.network is None:
             return None
-        return NetworkOrders(self.samples, self._seed, self._sizes)
+        return NetworkOrders(self.samples, self._seed, self._sizes, self._mix)
 
     @property
     def _in_blocks(self) -> bool:
         return self._network is not None and self._shuffle and self._ordered_by == "auto"
 
     def _order(self, epoch: int) -> Order:
+        if self._network is not None and self._in_blocks:
+            return self._network.epoch(epoch)
         if self._mix:
             return MixOrder(self._mix, self._seed, epoch)
         if not self._shuffle:
             return InOrder(len(self.samples), epoch)
-        if self._network is not None and self._in_blocks:
-            return self._network.epoch(epoch)
         return FullOrder(len(self.samples), self._seed, epoch)
 
     def _head(self, epoch: int) -> dict[str, Any]:

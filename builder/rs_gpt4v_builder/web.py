@@ -1,7 +1,7 @@
 """Byte ranges over HTTP: pooled connections, redirects, and what each kind of answer means.
 
-One `Web` serves all threads of a process. A redirect (the Hub sends each file to a CDN, by a signed URL) is followed once
-and remembered, so that the next range of the file costs one round trip and not two; when the signed URL is over, the
+One `Web` serves all threads of a process. A redirect (the Hub sends each file to a CDN, by a signed URL) is followed
+once and remembered, so that the next range of the file costs one round trip and not two; when the signed URL is over, the
 first URL is asked again. A secret never goes to another host, and never into a message.
 """
 
@@ -202,8 +202,8 @@ def _expected(response: Any, url: str, start: int, end: int | None, size: int | 
         total = int(length) if length and length.isdigit() else None
         if start > 0 or (end is not None and end != total and end != size):
             raise ReleaseError(
-                f"the server of {shown(url)} ignores Range and sends whole files: no release can be read from it piece by "
-                "piece; copy the release to a disk, or put it on a server that knows ranges"
+                f"the server of {shown(url)} ignores Range and sends whole files: no release can be read from it piece "
+                "by piece; copy the release to a disk, or put it on a server that knows ranges"
             )
         first = 0
     else:
@@ -213,7 +213,7 @@ def _expected(response: Any, url: str, start: int, end: int | None, size: int | 
         first, total = int(found[1]), None if found[3] == "*" else int(found[3])
     if size is not None and total is not None and total != size:
         raise ReleaseError(
-            f"{shown(url)} has {total:,} bytes, the release's manifest says {size:,}: the release was changed; open it anew"
+            f"{shown(url)} has {total:,} bytes, the manifest says {size:,}: the release was changed; open it anew"
         )
     if first != start:
         raise PassingFaultError(f"bytes from {first:,} on where those from {start:,} on were asked for")
@@ -245,7 +245,7 @@ def _refusal(response: Any, where: str) -> Exception:
         return ReleaseError(f"{where} is not there ({said}): check the URL and that the release is complete")
     if status in (401, 403):
         return ReleaseError(
-            f"{where} may not be read ({said}): log in (`hf auth login` for the Hub), or check that the signed URL is not over"
+            f"{where} may not be read ({said}): log in (`hf auth login` for the Hub), or check that a signed URL is not over"
         )
     if status == 416:
         return ReleaseError(f"{where} is shorter than the release's manifest says ({said}): open the release anew")
