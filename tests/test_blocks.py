@@ -231,11 +231,11 @@ def test_a_mix_has_its_shares_and_goes_on_where_it_stopped(
 
 
 def test_a_mix_by_its_sizes_shows_everything_once_an_epoch() -> None:
-    sizes = [[7] * 20, [5] * 13, [3]]
+    sizes = [[7] * 60, [5] * 53, [3]]
     for epoch in range(3):
-        order = BlockMixOrder(components(sizes, [140, 65, 3]), 0, epoch, 8)
-        assert sorted(whole(order).tolist()) == list(range(208))
-        assert set(order.passes(np.arange(208)).tolist()) == {epoch}
+        order = BlockMixOrder(components(sizes, [420, 265, 3]), 0, epoch, 8)
+        assert sorted(whole(order).tolist()) == list(range(688))
+        assert set(order.passes(np.arange(688)).tolist()) == {epoch}
 
 
 def test_a_mix_is_mixed_everywhere() -> None:

@@ -14,6 +14,9 @@ from .shelf import Shelf
 WINDOW = 256
 """Positions of a lane in which the components have their shares, to a sample each; within it their order is random."""
 
+FEW = 32
+"""Samples a lane, below which a component is not divided among the lanes."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockComponent:
@@ -37,7 +40,8 @@ class BlockMixOrder(Order):
 
     An epoch holds each component's share of it, to the sample, and each lane its part of that. In each lane a component
     goes through its blocks' part of that lane, then through that of the next pass; the next epoch goes on where this one
-    stopped. So a component's samples are shown equally often, to within a difference of two.
+    stopped. So a component's samples are shown equally often; lanes may be ahead of each other by a pass or two in a
+    long training. A component of few samples or blocks is for all lanes together, in a full permutation.
 
     Args:
         components: What is mixed.
@@ -112,7 +116,7 @@ class BlockMixOrder(Order):
         """Samples of one component: its draws of this epoch in a lane, by number."""
         chosen, own = self._components[number], (lane - self._turns[number]) % self._count
         lane_of = [self._lanes[other][-1][number] for other in range(self._count)]
-        if len(chosen.starts) < self._count:  # its few blocks are for all lanes
+        if self._few(chosen):
             size = chosen.component.size
             draws = draws + self.epoch * chosen.component.share + sum(lane_of[:lane])
         else:
@@ -124,6 +128,10 @@ class BlockMixOrder(Order):
             here = passes == which
             samples[here] = self._places(number, which, own, places[here])
         return samples, passes
+
+    def _few(self, chosen: BlockComponent) -> bool:
+        """Whether all lanes draw from a component together."""
+        return len(chosen.starts) < self._count or chosen.component.size < FEW * self._count
 
     def _places(self, number: int, which: int, own: int, places: Positions) -> Positions:
         """Samples at some places of one pass of a component."""
@@ -139,6 +147,6 @@ class BlockMixOrder(Order):
     def _order(self, number: int, which: int) -> Order:
         chosen = self._components[number]
         seed = int(make_keys(chosen.component.name, self._seed)[0])
-        if len(chosen.starts) < self._count:
+        if self._few(chosen):
             return FullOrder(chosen.component.size, seed, which)
         return BlockOrder(chosen.starts, chosen.sizes, seed=seed, epoch=which, depth=chosen.depth, lanes=self._count)

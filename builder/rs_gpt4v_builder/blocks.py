@@ -7,8 +7,8 @@ few MB, each of which is one request, and an epoch's order is made so that few b
   length. Position p of the epoch belongs to lane p mod `lanes`: so ranks that divide the lanes among them never need
   each other's bytes.
 - A block's samples, permuted, are dealt out evenly to the next `depth` cells of its lane: block b to the cells b,
-  b + 1, … Cells come one after the other, each permuted. So one block comes and one goes with each cell, `depth` of them
-  are in use in each lane, and the first sample needs one block only.
+  b + 1, … Cells come one after the other, each permuted. So one block comes and one goes with each cell, `depth` of
+  them are in use in each lane, and the first sample needs one block only.
 
 All of it is a function of (seed, epoch) and the sizes: any position can be asked for, without those before it.
 """

@@ -1,8 +1,8 @@
 """Byte ranges over HTTP: pooled connections, redirects, and what each kind of answer means.
 
 One `Web` serves all threads of a process. A redirect (the Hub sends each file to a CDN, by a signed URL) is followed
-once and remembered, so that the next range of the file costs one round trip and not two; when the signed URL is over, the
-first URL is asked again. A secret never goes to another host, and never into a message.
+once and remembered, so that the next range of the file costs one round trip and not two; when the signed URL is over,
+the first URL is asked again. A secret never goes to another host, and never into a message.
 """
 
 import email.utils
@@ -245,7 +245,7 @@ def _refusal(response: Any, where: str) -> Exception:
         return ReleaseError(f"{where} is not there ({said}): check the URL and that the release is complete")
     if status in (401, 403):
         return ReleaseError(
-            f"{where} may not be read ({said}): log in (`hf auth login` for the Hub), or check that a signed URL is not over"
+            f"{where} may not be read ({said}): log in (`hf auth login` for the Hub), or renew a signed URL"
         )
     if status == 416:
         return ReleaseError(f"{where} is shorter than the release's manifest says ({said}): open the release anew")
