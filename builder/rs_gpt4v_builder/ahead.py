@@ -10,14 +10,14 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Condition, Event, Thread, main_thread
+from threading import Condition, Event, Thread
 from weakref import WeakMethod, finalize
 
 from .blockread import BlockReader, Content
 from .blocks import BlockTable, Span
 from .errors import ReleaseError
 from .index import Lines
-from .lifetime import track, untrack
+from .lifetime import ending, track, untrack
 from .order import Positions
 from .remote import NEVER
 from .retry import StoppedError
@@ -31,7 +31,7 @@ THREADS = 8
 STEP, FAR = 256, 1 << 14
 """Positions that are looked up at a time, and that are planned ahead at most."""
 
-SINGLE, SINGLE_BYTES = 16, 1 << 20
+SINGLE, SINGLE_BYTES = 32, 2 << 20
 """The images of so many first rows, up to so many bytes, are fetched one by one, so that the first batch need not wait
 for whole blocks."""
 
@@ -57,8 +57,9 @@ class Source:
 class Ahead:
     """Rows at the positions of an order, fetched ahead. May be asked from several threads.
 
-    The threads end when all is fetched, when it is closed or forgotten, and when the main thread ends; from then on
-    rows are read when they are asked for.
+    The threads end when all is fetched and when it is closed or forgotten. From then on rows are read when they are
+    asked for; whoever waits for one at that moment gets an error. When the process ends, which begins with the end of
+    its main thread, there are no more rows.
 
     Args:
         source: Where rows come from.
@@ -77,7 +78,7 @@ class Ahead:
         """Return the rows at positions `start` to below `stop`.
 
         Raises:
-            ReleaseError: One cannot be read.
+            ReleaseError: One cannot be read, or this was closed while one was waited for.
         """
         if self._process != os.getpid():  # after a fork the threads are elsewhere
             self._begin()
@@ -111,6 +112,7 @@ class _Unit:
     ready: Event = field(default_factory=Event)
     content: Content | None = None
     error: ReleaseError | None = None
+    stopped: bool = False  # before it was there
 
 
 class _Work:
@@ -127,13 +129,16 @@ class _Work:
         self._wanted, self._running = threads, 0
 
     def rows(self, start: int, stop: int) -> list[Row]:
+        if ending():
+            raise ReleaseError(f"{self._source.reader.store.where}: the process ends, no more rows are read")
+        ahead = not self._stop.is_set()
         with self._changed:
             numbers = [int(self._chunk(position // STEP)[0][position % STEP]) for position in range(start, stop)]
             self._plan(stop)
             needs = [self._need(position) for position in range(start, stop)]
             self._start_threads()
         try:
-            return self._read(needs, numbers)
+            return self._read(needs, numbers, ahead)
         finally:
             with self._changed:
                 self._let_go(needs)
@@ -141,25 +146,30 @@ class _Work:
                 self._plan(0)
                 self._start_threads()
 
-    def _read(self, needs: list[tuple[int, _Unit]], numbers: list[int]) -> list[Row]:
+    def _read(self, needs: list[tuple[int, _Unit]], numbers: list[int], ahead: bool) -> list[Row]:
         index = self._source.table.index
-        rows = self._read_texts(needs, index.lines[numbers])
+        rows = self._read_texts(needs, index.lines[numbers], ahead)
         for row, (_, unit), number in zip(rows, needs, numbers, strict=True):
             if row["image"] is not None:
                 line = index.line(number)
-                row["image"] = {"bytes": self._content(unit).image(line), "path": row["image"][0]}
+                row["image"] = {"bytes": self._content(unit, number, ahead).image(line), "path": row["image"][0]}
         return rows
 
     def close(self) -> None:
         untrack(self)
         self._stop.set()
         with self._changed:
-            waiting = [*self._blocks.values(), *self._texts.values()]
             self._queue.clear()
             self._changed.notify_all()
-        for unit in waiting:
-            unit.ready.set()
-        if not main_thread().is_alive():
+            for unit in [*self._blocks.values(), *self._texts.values()]:
+                if not unit.ready.is_set():
+                    unit.stopped = True
+                    unit.ready.set()
+            self._blocks.clear()
+            self._texts.clear()
+            self._idle.clear()
+            self._held = self._resting = 0
+        if ending():
             self._source.reader.store.abort()
 
     # planning; the lock is held
@@ -225,7 +235,8 @@ class _Work:
             unit.uses = max(0, unit.uses - 1)
             if self._blocks.get(key) is not unit or key in self._idle:
                 continue
-            if unit.error is not None or (unit.uses == 0 and key < 0):  # after an error it is tried again
+            over = unit.uses == 0 and (key < 0 or self._stop.is_set())
+            if unit.error is not None or over:  # after an error it is tried again
                 self._held -= unit.bytes
                 del self._blocks[key]
             elif unit.uses == 0:
@@ -240,8 +251,6 @@ class _Work:
     # threads
 
     def _start_threads(self) -> None:
-        if not main_thread().is_alive():
-            self.close()
         if self._stop.is_set():
             return
         while self._running < min(self._wanted, len(self._queue)):
@@ -280,23 +289,36 @@ class _Work:
 
     # reading
 
-    def _read_texts(self, needs: list[tuple[int, _Unit]], lines: Lines) -> list[Row]:
+    def _read_texts(self, needs: list[tuple[int, _Unit]], lines: Lines, ahead: bool) -> list[Row]:
         shards = [unit.span.shard.path for _, unit in needs]
         groups = lines["group"].tolist()
         for key in set(zip(shards, groups, strict=True)):
             unit = self._texts.get(key)
             if unit is not None:
-                unit.ready.wait()
+                self._wait(unit, ahead)
                 self._texts.pop(key, None)  # it is on the shelf of texts from now on
-                if unit.error is not None:
-                    raise unit.error
+        self._check(ahead)
         return self._source.reader.texts.rows(shards, groups, lines["row"].tolist())
 
-    def _content(self, unit: _Unit) -> Content:
+    def _content(self, unit: _Unit, number: int, ahead: bool) -> Content:
+        self._wait(unit, ahead)
+        if unit.content is None and self._source.reader.cache is None:
+            return self._source.reader.read(self._source.table.single(number), NEVER)
+        return unit.content or self._source.reader.read(unit.span, NEVER)
+
+    def _wait(self, unit: _Unit, ahead: bool) -> None:
+        if unit.ready.is_set() and unit.error is None:
+            return
         unit.ready.wait()
         if unit.error is not None:
             raise unit.error
-        return unit.content or self._source.reader.read(unit.span, NEVER)
+        if unit.stopped:
+            self._check(ahead)
+
+    def _check(self, ahead: bool) -> None:
+        """Raise an error if this was closed since rows were asked for."""
+        if ahead and self._stop.is_set():
+            raise ReleaseError(f"{self._source.reader.store.where}: the stream was closed while a row was waited for")
 
     def _chunk(self, number: int) -> tuple[Positions, list[int]]:
         """Lines of STEP positions, and their blocks."""

@@ -39,9 +39,9 @@ class BlockMixOrder(Order):
     """Samples of several components in given shares, each from few blocks at a time.
 
     An epoch holds each component's share of it, to the sample, and each lane its part of that. In each lane a component
-    goes through its blocks' part of that lane, then through that of the next pass; the next epoch goes on where this one
-    stopped. So a component's samples are shown equally often; lanes may be ahead of each other by a pass or two in a
-    long training. A component of few samples or blocks is for all lanes together, in a full permutation.
+    goes through its blocks' part of that lane, then through that of the next pass; the next epoch goes on where this
+    one stopped. So a component's samples are shown equally often; lanes may be ahead of each other by a pass or two in
+    a long training. A component of few samples or blocks is for all lanes together, in a full permutation.
 
     Args:
         components: What is mixed.

@@ -8,7 +8,7 @@ import logging
 import marshal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import pyarrow as pa
@@ -40,6 +40,7 @@ class GroupTexts:
 
     def __init__(self, store: RemoteStore, sizes: Mapping[str, int], cache: Path) -> None:
         self._store, self._sizes, self._folder, self._said = store, sizes, cache / "texts", False
+        self._lock = Lock()
         self._footers: Shelf[str, Any] = Shelf(FOOTERS, lambda _: 1)
         self._groups: Shelf[tuple[str, int], MappedTexts] = Shelf(BYTES, lambda texts: max(LEAST, texts.bytes))
 
@@ -84,8 +85,9 @@ class GroupTexts:
             with completed(path) as file:
                 file.write(data)
         except ReleaseError as error:
-            if not self._said:
+            with self._lock:
+                said, self._said = self._said, True
+            if not said:
                 log.warning("texts are kept in memory only: %s", error)
-            self._said = True
             return MappedTexts(data)
         return MappedTexts(path)

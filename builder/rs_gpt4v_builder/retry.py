@@ -7,6 +7,7 @@ from threading import Event
 from typing import TypeVar
 
 from .errors import ReleaseError
+from .lifetime import ending
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def persistently(what: str, read: Callable[[], T], stop: Event) -> T:
             return read()
         except PassingFaultError as fault:
             asked = fault.wait or 0.0
-            if number == TRIES or asked > LONGEST_ASKED:
+            if number == TRIES or asked > LONGEST_ASKED or ending():
                 patience = f"; it asks to wait {asked:.0f} s" if asked > LONGEST_ASKED else ""
                 raise ReleaseError(
                     f"{what} cannot be read: tried {number} times, the last answer was {fault}{patience}. Check the "

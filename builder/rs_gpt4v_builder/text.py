@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from .arrow import binary, list_lengths, valid
 from .cachedir import alone, completed
 from .errors import ReleaseError
 from .parquet import IMAGE_LEAF, leaves, read_footer, read_group
@@ -105,27 +106,29 @@ def read_texts(store: Store, shard: str, metadata: Any, group: int) -> list[Row]
 
 def pack(rows: list[Row]) -> pa.Array:
     """Serialize rows."""
-    return pa.array([marshal.dumps(row) for row in rows], pa.large_binary())
+    return binary([marshal.dumps(row) for row in rows])
 
 
 def to_python(array: pa.Array) -> list[Any]:
     """Do what `array.to_pylist()` does, several times faster for lists of structs."""
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    valid = array.is_valid().to_pylist() if array.null_count else None
+    there = valid(array)
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
         parts = [to_python(part) for part in array.flatten()]
         values: Any = (dict(zip(names, items, strict=True)) for items in zip(*parts, strict=True))
     elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         flat, first = to_python(array.flatten()), 0
-        lengths = array.value_lengths().fill_null(0).to_pylist()
+        lengths = list_lengths(array).tolist()
         ends = [first := first + length for length in lengths]
         values = (flat[start:end] for start, end in pairwise([0, *ends]))
     else:
         plain: list[Any] = array.to_pylist()
         return plain
-    return list(values) if valid is None else [v if there else None for v, there in zip(values, valid, strict=True)]
+    if there is None:
+        return list(values)
+    return [value if is_there else None for value, is_there in zip(values, there.tolist(), strict=True)]
 
 
 class MappedTexts:

@@ -1,8 +1,7 @@
 """Turns of a conversation as a row holds them. Needs no tokenizer and no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import RowError
 
@@ -12,8 +11,7 @@ IMAGE_TAG = "<image>"
 HUMAN, GPT = "human", "gpt"
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One message; `role` is `human` or `gpt`."""
 
     role: str
@@ -36,7 +34,7 @@ def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list
         if not isinstance(value, str):
             found = f"turn {number} with the value {value!r}"
             raise RowError.of(row, found, "text", "fill it in or remove the turn")
-        if not _is_unicode(value):
+        if not value.isascii() and not _is_unicode(value):
             found = f"turn {number} with half of a surrogate pair in {value[:40]!r}"
             raise RowError.of(row, found, "Unicode text", "decode the source's text again")
         turns.append(Turn(role, value))

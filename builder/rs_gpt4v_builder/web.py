@@ -30,7 +30,7 @@ CONNECTIONS = 16
 CONNECT, READ = 5.0, 20.0
 """Seconds that a connection may take, and that may pass without a byte."""
 
-PIECE = 1 << 18
+PIECE = 1 << 20
 """Bytes that are read at a time; between two pieces it is looked whether they are still wanted."""
 
 REDIRECTS = 5
