@@ -53,13 +53,14 @@ class Server:
         bandwidth: Bytes a second of all answers together; None is no limit.
         moved: Base URL that requests are redirected to, or None.
         token: What `Authorization` has to be, or None.
-        expiry: How many requests a signed URL of a redirect is good for.
+        headers: Sent with each file.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.latency, self.bandwidth = folder, 0.0, None
         self.moved: str | None = None
         self.token: str | None = None
+        self.headers: dict[str, str] = {}
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.connections = 0
@@ -175,6 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
             content.seek(start + (1 if kind == "wrong" else 0))
             data = content.read(end - start)
         self.send_response(206 if ranged else 200)
+        for name, value in self.owner.headers.items():
+            self.send_header(name, value)
         if ranged:
             first = start + 1 if kind == "wrong" else start
             self.send_header("Content-Range", f"bytes {first}-{end - 1}/{size}")

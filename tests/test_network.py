@@ -19,9 +19,11 @@ import pytest
 
 import tiny_release
 from http_server import Server, serving
-from rs_gpt4v_builder import Release, Stream, ahead, blockcache, grouptext, retry
-from rs_gpt4v_builder.blocks import BlockSettings
+from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream, ahead, blockcache, grouptext, retry
+from rs_gpt4v_builder.blocks import BlockSettings, Span
 from rs_gpt4v_builder.errors import ReleaseError
+from rs_gpt4v_builder.index import Shard
+from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
 ROWS = 240
 SMALL = BlockSettings(block_bytes=12_000, window_bytes=192_000, lanes=4)
@@ -272,6 +274,19 @@ def test_several_threads_may_read_a_share(server: Server, truth: dict[str, Any])
     share.close()
 
 
+def test_a_loader_reads_over_the_network(server: Server, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    collate = LlavaCollator(byte_tokenizer(), on_error="skip")
+    remote = Loader(Stream(server.url, "vqa", order="full"), collate, batch_size=8, workers=3)
+    local = Loader(Stream(folder, "vqa", cache=tmp_path / "local"), collate, batch_size=8)
+    for here, there in zip(local, remote, strict=True):
+        assert here["input_ids"].tolist() == there["input_ids"].tolist()
+        assert here["images"].equal(there["images"])
+    batches = iter(Loader(Stream(server.url, blocks=SMALL), collate, batch_size=8, workers=3))
+    next(batches)
+    batches.close()
+
+
 def test_faults_on_the_way_change_nothing(server: Server, truth: dict[str, Any]) -> None:
     release = Release(server.url)
     for kind in ("status", "cut", "short", "wrong", "status"):
@@ -378,6 +393,23 @@ def test_a_cache_that_cannot_hold_all_images_keeps_to_blocks(
     assert "full" not in stream.state_dict()["order"]
 
 
+def test_what_a_killed_process_left_is_no_block(tmp_path: Path) -> None:
+    old, young = (tmp_path / "a--b" / name for name in (".5-9.images-abc", ".5-9.images-def"))
+    old.parent.mkdir()
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    cache = blockcache.BlockCache(tmp_path, None)
+    span = Span(Shard(path="a/b.parquet", bytes=99, start=0, stop=3), 0, 3, 5, 9, 0, True)
+    assert cache.find(span) is None
+    assert [path.exists() for path in (old, young)] == [False, True]
+    cache.put(span, b"1234")
+    found = blockcache.BlockCache(tmp_path, None).find(span._replace(start=6, end=8))
+    assert found is not None
+    assert found.read(6, 8) == b"23"
+    assert cache.find(span._replace(end=10)) is None
+
+
 def test_a_full_disk_stops_no_stream(
     server: Server, truth: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,7 +430,7 @@ BEGIN = """
 import sys
 {imports}
 from rs_gpt4v_builder import Stream
-from rs_gpt4v_builder.blocks import BlockSettings
+from rs_gpt4v_builder.blocks import BlockSettings, Span
 stream = Stream({url!r}, cache={cache!r}, blocks=BlockSettings(block_bytes=12_000, window_bytes=192_000, lanes=4))
 """
 END = """

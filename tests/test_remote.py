@@ -1,6 +1,7 @@
 """A release over a network: the same rows as from the disk, through whatever a server does."""
 
 import logging
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -187,6 +188,8 @@ def test_a_signed_url_signs_every_file_and_no_message(server: Server) -> None:
     with pytest.raises(ReleaseError, match=r"nothing.* is not there") as found:
         store.read("nothing")
     assert "secret" not in str(found.value)
+    assert store.where == f"{server.url}/?…"
+    assert pickle.loads(pickle.dumps(store)).read("a file.bin", 1, 3) == CONTENT[1:3]
 
 
 def test_a_user_in_the_url_is_sent_and_not_said(server: Server) -> None:
@@ -307,6 +310,11 @@ def test_the_hub_is_a_web_server(server: Server, monkeypatch: pytest.MonkeyPatch
     assert store.read("data/x.parquet", 5, 50) == CONTENT[5:50]
     expected = {"repo_type": "dataset", "revision": "v1.0", "subfolder": "sub/folder"}
     assert asked == [{"repo": "me/rs-gpt4v", "path": "data/x.parquet", **expected}]
+    server.headers = {"X-Repo-Commit": "0123abc"}
+    store.read("a")
+    store.read("b")
+    assert [call["revision"] for call in asked] == ["v1.0", "v1.0", "0123abc"], "a branch may move on"
+    del asked[1:]
     RemoteStore("hf://datasets/me/rs-gpt4v@refs/pr/7").read("a")
     RemoteStore("hf://datasets/me/rs-gpt4v@refs%2Fpr%2F8/").read("a")
     RemoteStore("hf://datasets/me/rs-gpt4v").read("a")

@@ -118,7 +118,7 @@ class _Unit:
 class _Work:
     def __init__(self, source: Source, coming: Coming, total: int, threads: int) -> None:
         self._source, self._coming, self._total = source, coming, total
-        self._stop, self._changed = Event(), Condition()
+        self._process, self._stop, self._changed = os.getpid(), Event(), Condition()
         self._planned = self._consumed = self._held = self._resting = 0
         self._singles = SINGLE_BYTES
         self._blocks: dict[int, _Unit] = {}  # by block; the single images of first rows by -1 - position
@@ -156,6 +156,8 @@ class _Work:
         return rows
 
     def close(self) -> None:
+        if self._process != os.getpid():  # a fork of the process that it belongs to: a lock may be held for ever
+            return
         untrack(self)
         self._stop.set()
         with self._changed:

@@ -5,6 +5,7 @@ may abort the whole process. So ours are no daemons, and are told to end as soon
 """
 
 import contextlib
+import os
 import threading
 from typing import Protocol
 from weakref import WeakSet
@@ -71,6 +72,16 @@ def _at_end() -> None:
     _ended.set()
     _close()
 
+
+def _forget() -> None:
+    """Begin anew in a process that was forked: the threads are elsewhere."""
+    global _lock, _watcher
+    _lock, _watcher = threading.RLock(), None
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 # The interpreter calls this before it waits for threads, also for those of an executor, which may wait for ours. It is
 # no public name, so nothing but that case depends on it: else the watcher sees the main thread's end a moment later.

@@ -74,7 +74,7 @@ class Release:
         return _reopen, (self.where, options)  # a worker of a data loader opens it anew
 
     def __repr__(self) -> str:
-        return f"Release({self.where!r}, version {self.version})"
+        return f"Release({self._store.where!r}, version {self.version})"
 
     @cached_property
     def configs(self) -> tuple[str, ...]:
@@ -271,7 +271,7 @@ class Rows(Sequence[Row]):
         return _again, (self.release, self.config, self.split, self.decode, self._chosen)
 
     def __repr__(self) -> str:
-        return f"Rows({len(self):,} of {self.config!r}, {self.split!r} in {self.release.where!r})"
+        return f"Rows({len(self):,} of {self.config!r}, {self.split!r} in {self.release.store.where!r})"
 
     def __len__(self) -> int:
         return len(self._chosen)

@@ -9,7 +9,7 @@ import concurrent.futures
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -17,7 +17,7 @@ from .errors import ReleaseError
 from .lifetime import track, untrack
 from .retry import PassingFaultError, StoppedError, persistently
 from .store import Store
-from .web import Web
+from .web import Web, shown
 
 _HUB = re.compile(
     r"hf://(?P<kind>datasets|spaces|buckets)/(?P<repo>[^/@]+/[^/@]+)"
@@ -50,15 +50,15 @@ class RemoteStore:
     remote = True
 
     def __init__(self, where: str) -> None:
-        self.where = where.rstrip("/")
-        self._make = _transport(self.where)
+        self._url = where if "?" in where else where.rstrip("/")
+        self.where = shown(self._url)
+        self._make = _transport(self._url)
         self._sizes: dict[str, int] = {}
         self._begun: dict[str, _Begun] = {}
-        self._lock = Lock()
         self._process, self._transport = os.getpid(), self._make()
 
     def __reduce__(self) -> tuple[type["RemoteStore"], tuple[str]]:
-        return RemoteStore, (self.where,)
+        return RemoteStore, (self._url,)
 
     def learn(self, sizes: Mapping[str, int]) -> None:
         """Take note of the sizes of files, in bytes, so that no server is asked for them."""
@@ -134,7 +134,6 @@ class RemoteStore:
 
     def _connected(self) -> Transport:
         if self._process != os.getpid():  # connections are never shared with the process that this one was forked from
-            self._lock = Lock()
             self._process, self._transport = os.getpid(), self._make()
         return self._transport
 

@@ -148,8 +148,8 @@ class Stream:
         return {**self.__dict__, "_run": None}
 
     def __repr__(self) -> str:
-        rows = self.samples.rows
-        return f"Stream({len(self.samples):,} samples of {rows.config!r}, {rows.split!r} in {self.release.where!r})"
+        rows, where = self.samples.rows, self.release.store.where
+        return f"Stream({len(self.samples):,} samples of {rows.config!r}, {rows.split!r} in {where!r})"
 
     def __len__(self) -> int:
         """Samples of this rank in a whole epoch, wherever it begins; `len(stream.share())` are those that are left."""

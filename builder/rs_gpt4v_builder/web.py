@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakSet
@@ -50,7 +50,6 @@ class Web:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = dict(headers)
         self._sockets: WeakSet[socket.socket] = WeakSet()
-        self._lock = Lock()
         self._moved: dict[str, str] = {}
         self.commit = ""
         self._pool = self._make_pool()
@@ -175,6 +174,8 @@ class _Proxied(urllib3.PoolManager):
 def shown(url: str) -> str:
     """A URL as a message may show it: without what signs it and without a password."""
     parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return url
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" + ("?…" if parts.query else "")
 
