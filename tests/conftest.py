@@ -1,17 +1,23 @@
 """What many tests share: a drawn sample, and a release built from it once a session."""
 
+import atexit
 import os
-
-os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
-
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+# before anything imports `datasets`, which reads them once; and what readers make of the tests' releases must not pile
+# up in the user's cache
+CACHE = tempfile.mkdtemp(prefix="rs-gpt4v-test-cache-")
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1", RS_GPT4V_CACHE=CACHE)
 
-from rs_gpt4v_conversion.build import build
-from rs_gpt4v_conversion.config import load_config
-from rs_gpt4v_conversion.sample import SOURCES, draw_sample
+import pytest  # noqa: E402
+
+from rs_gpt4v_conversion.build import build  # noqa: E402
+from rs_gpt4v_conversion.config import load_config  # noqa: E402
+from rs_gpt4v_conversion.sample import SOURCES, draw_sample  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -128,14 +128,13 @@ def _make(
     table, arrays = files
     with completed(arrays) as file:
         found = _from_file(store, sizes) if listed else _from_shards(store, sizes)
-        counts = dict.fromkeys(sizes, 0)
-        order, last = {path: number for number, path in enumerate(sizes)}, 0
+        counts: dict[str, int] = {}
         for path, lines in found:
-            if order[path] < last:
-                raise ReleaseError(f"{store.where}: {FILE} does not list the shards in order; remove it to do without")
-            last = order[path]
-            counts[path] += len(lines)
+            if path in counts and path != next(reversed(counts)):
+                raise ReleaseError(f"{store.where}: {FILE} does not keep the rows of {path} together; remove it")
+            counts[path] = counts.get(path, 0) + len(lines)
             file.write(lines.tobytes())
+    counts |= {path: 0 for path in sizes if path not in counts}
     for path, count in counts.items():
         if rows.get(path, count) != count:
             found_rows = f"{FILE} has {count} rows of {path}, the manifest {rows[path]}"
@@ -143,7 +142,7 @@ def _make(
     ends = np.cumsum(list(counts.values())).tolist()
     shards = [
         Shard(path=path, bytes=sizes[path], start=end - counts[path], stop=end)
-        for path, end in zip(sizes, ends, strict=True)
+        for path, end in zip(counts, ends, strict=True)
     ]
     with completed(table) as file:
         file.write(json.dumps([asdict(shard) for shard in shards]).encode())

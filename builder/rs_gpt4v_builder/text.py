@@ -7,6 +7,8 @@ other in an Arrow file, and mapped into memory: 3 to 8 µs a row.
 
 import logging
 import marshal
+from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
+MAPPED = 256
+"""Most shards whose texts are mapped at a time: each holds a file open."""
+
 
 class Texts(Protocol):
     """The texts of a release's shards. May be asked from several threads."""
@@ -38,18 +43,29 @@ class Texts(Protocol):
             row: Row within it.
         """
 
+    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
+        """Return many rows; see `row`."""
+
 
 class CachedTexts:
     """Texts of a local release: each shard's are put into the cache as a whole when they are first asked for."""
 
     def __init__(self, store: Store, cache: Path) -> None:
         self._store, self._cache, self._lock = store, cache, Lock()
-        self._shards: dict[str, _Mapped] = {}
+        self._shards: OrderedDict[str, _Mapped] = OrderedDict()
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `Texts.row`."""
-        mapped = self._shards.get(shard)
-        return (mapped or self._open(shard)).row(group, row)
+        return self.rows([shard], [group], [row])[0]
+
+    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
+        """Return many rows; see `Texts.row`."""
+        opened = {shard: (self._shards.get(shard) or self._open(shard)).groups for shard in set(shards)}
+        loads, found = marshal.loads, []
+        for shard, group, row in zip(shards, groups, rows, strict=True):
+            ends, data = opened[shard][group]
+            found.append(loads(data[ends[row] : ends[row + 1]]))
+        return found
 
     def _open(self, shard: str) -> "_Mapped":
         path = self._cache / "texts" / (shard.replace("/", "--").removesuffix(".parquet") + ".arrow")
@@ -60,6 +76,8 @@ class CachedTexts:
                         if not path.exists():
                             self._write(shard, path)
                 self._shards[shard] = _Mapped(path)
+                if len(self._shards) > MAPPED:
+                    self._shards.popitem(last=False)
             return self._shards[shard]
 
     def _write(self, shard: str, path: Path) -> None:
@@ -120,9 +138,5 @@ class _Mapped:
             batches = [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
         except (pa.ArrowException, OSError) as error:
             raise ReleaseError(f"{path} is damaged ({error}): delete it, it will be made again") from error
-        self._groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]
-
-    def row(self, group: int, row: int) -> Row:
-        ends, data = self._groups[group]
-        found: Row = marshal.loads(data[ends[row] : ends[row + 1]])
-        return found
+        # of each row group: where its rows end, and the rows
+        self.groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]
