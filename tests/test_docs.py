@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,17 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     exec(compile(code, str(page), "exec"), names)
     batch = names["batch"]
     assert batch["images"].shape[1:] == (3, 336, 336)
+
+
+def test_the_examples_of_loading(beside_a_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import config
+
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", beside_a_release / "cache")
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks(ROOT / "docs" / "loading.md", "python")), "loading.md", "exec"), names)
+    assert [row["id"] for row in names["stream"]] == names["ds"]["id"][:]
+    assert [row["id"] for row in names["rows"]] == names["ds"]["id"][:]
+    assert list(next(iter(names["texts"]))) == ["id", "conversations"]
 
 
 def test_every_command_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
