@@ -42,4 +42,4 @@ docs: $(MARK)  ## pages that are made from the code
 	$(BIN)/python -m rs_gpt4v_conversion.sources_page docs/sources.md
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-compat $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -57,6 +57,17 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     assert batch["images"].shape[1:] == (3, 336, 336)
 
 
+def test_the_examples_of_loading(beside_a_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import config
+
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", beside_a_release / "cache")
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks(ROOT / "docs" / "loading.md", "python")), "loading.md", "exec"), names)
+    assert [row["id"] for row in names["stream"]] == names["ds"]["id"][:]
+    assert [row["id"] for row in names["rows"]] == names["ds"]["id"][:]
+    assert list(next(iter(names["texts"]))) == ["id", "conversations"]
+
+
 def test_every_command_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (code,) = blocks(ROOT / "docs" / "maintaining.md", "python")
