@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="LLaMA's tokenizer.model; without it there are no batches")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="cases whose title has this in it")
+    parser.add_argument("--kinds", default=",".join(READING), help="of image, with commas between them")
     parser.add_argument("--groups", default="reading,alone,cold,batches")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "rs-gpt4v-feeding")
     parser.add_argument("--json", type=Path, help="where all results go")
@@ -133,7 +134,10 @@ def main() -> None:
         "cold": (reading(2, cold=True), READING),
         "batches": (batches(options.tokenizer) if options.tokenizer else [], BATCHES),
     }
-    groups = {name: groups[name] for name in options.groups.split(",")}
+    kinds = options.kinds.split(",")
+    groups = {
+        name: (groups[name][0], {kind: groups[name][1][kind] for kind in kinds}) for name in options.groups.split(",")
+    }
     roots = {(kind, count): draw_all(options.folder, kind, count, where)
              for _, counts in groups.values() for kind, count in counts.items()}  # fmt: skip
     results = Results(where)

@@ -36,12 +36,19 @@ def resumed(name: str, root: Path, rounds: int, where: Environments) -> dict[str
         def run(**arguments: Any) -> dict[str, Any]:
             return case.run(where, READERS[name].environment, "resuming:run", reader=name, root=str(root), **arguments)
 
-        whole = run(stop=None, state=None)
-        found = {"order": whole["seen"], "start": [run(stop=16, state=None, cold=True) for _ in range(rounds)]}
+        def kill_and_resume(workers: int) -> dict[str, Any]:
+            before = run(stop=KILLED, state=state, workers=workers)["seen"]
+            after = [run(stop=None, state=state, workers=workers, cold=True) for _ in range(rounds)]
+            return {"workers": workers, "before": before, "after": after[0]["seen"], "again": after}
+
+        found = {"order": run(stop=None, state=None)["seen"]}
+        found["start"] = [run(stop=16, state=None, cold=True) for _ in range(rounds)]
         if READERS[name].resumes:
-            found["before"] = run(stop=KILLED, state=state)["seen"]
-            found["after"] = run(stop=None, state=state)["seen"]
-            found["again"] = [run(stop=None, state=state, cold=True) for _ in range(rounds)]
+            try:
+                found |= kill_and_resume(2)
+            except case.CaseError as error:
+                found |= {"refused": str(error), **kill_and_resume(0)}
+                found["order alone"] = run(stop=None, state=None, workers=0)
     return found
 
 
@@ -55,8 +62,12 @@ def line(name: str, found: dict[str, Any]) -> list[str]:
     before, after = found["before"], found["after"]
     lost = SAMPLES - len({*before, *after})
     repeated = len(before) + len(after) - len({*before, *after})
+    result = f"{lost} / {repeated}"
+    if "refused" in found:
+        order = found["order alone"]["seen"]
+        result = f"state refused with workers; without {result}"
     same = "yes" if before + after == order else "no"
-    return [READERS[name].title, f"{lost} / {repeated}", same, *mix, start, _cost(found["again"])]
+    return [READERS[name].title, result, same, *mix, start, _cost(found["again"])]
 
 
 def _cost(runs: list[dict[str, Any]]) -> str:
@@ -99,6 +110,7 @@ def main() -> None:
     lines, opens, kept = [["(a full permutation)", "-", "-", *mix, "-", "-"]], [], {}
     for name in options.only.split(","):
         try:
+            print(READERS[name].title, file=sys.stderr)
             kept[name] = resumed(name, sets[0], options.rounds, where)
             lines.append(line(name, kept[name]))
             opens.append(opened(name, sets[1], options.rounds, where))

@@ -58,6 +58,7 @@ def main() -> None:
             for name, runs in found.items():
                 try:
                     reader = READERS[name]
+                    print(reader.title, file=sys.stderr)
                     runs.append(
                         case.run(where, reader.environment, "fetching:epoch", reader=name, url=f"{url}/{root.name}")
                     )

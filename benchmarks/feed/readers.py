@@ -219,6 +219,7 @@ def _litdata(ask: Ask) -> Iterable[Batch]:
         endpoint = "/".join(ask.root.split("/", 3)[:3])
         where = {"input_dir": ask.s3("litdata"), "cache_dir": tempfile.mkdtemp()}
         where["storage_options"] = {"endpoint_url": endpoint}
+        litdata.streaming.downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True  # it knows no other way
     dataset = litdata.StreamingDataset(**where, shuffle=ask.shuffle, seed=ask.seed, drop_last=False)
     return litdata.StreamingDataLoader(
         dataset,

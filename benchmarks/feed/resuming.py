@@ -22,7 +22,9 @@ def numbers(batch: Batch) -> list[int]:
     return [int(name.rsplit("/", 1)[-1]) for name in batch["id"]]
 
 
-def run(reader: str, root: str, stop: int | None, state: str | None, cold: bool = False) -> dict[str, Any]:
+def run(
+    reader: str, root: str, stop: int | None, state: str | None, cold: bool = False, workers: int = 2
+) -> dict[str, Any]:
     """A run of one epoch, or its part.
 
     Args:
@@ -31,6 +33,7 @@ def run(reader: str, root: str, stop: int | None, state: str | None, cold: bool 
         stop: Samples after which to save the state and end; None runs to the end of the epoch.
         state: File of the state: written if `stop` is given, else loaded if it is there.
         cold: Drop the container from the page cache before.
+        workers: Of the loader.
 
     Returns:
         The numbers of the samples in order; seconds from opening (and loading the state) to the first batch; what was
@@ -41,7 +44,7 @@ def run(reader: str, root: str, stop: int | None, state: str | None, cold: bool 
     if cold:
         used.forget(Path(root))
     before, begun = meter.disk_mb(), time.perf_counter()
-    loader: Any = used.open(Ask(root, names_and_bytes, stateful=True))
+    loader: Any = used.open(Ask(root, names_and_bytes, workers=workers, stateful=True))
     if state and stop is None:
         loader.load_state_dict(_load(reader, state))
     batches = iter(loader)

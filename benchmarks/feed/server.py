@@ -97,6 +97,9 @@ class Handler(BaseHTTPRequestHandler):
             ("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"),
         ):
             self.send_header(key, value)
+        if path.name == "index.json":
+            # mosaicml-streaming has read it before its workers fork, which would then share the connection
+            self.send_header("Connection", "close")
         self.end_headers()
         self.count.add(1, 0)
         if body:
