@@ -166,6 +166,8 @@ def test_a_stream_gives_the_rows_of_the_disk(
     rows = list(stream)
     assert sorted(row["id"] for row in rows) == sorted(truth)
     assert all(row["image"] == truth[row["id"]]["image"] for row in rows)
+    images = sum(len(row["image"]["bytes"]) for row in truth.values() if row["image"])
+    assert of_images(server) < 1.3 * images
     if options.get("order") == "full":
         assert [row["id"] for row in rows] == [row["id"] for row in Stream(folder)]
     if options == {}:

@@ -228,8 +228,10 @@ class _Work:
         block = self._chunk(position // STEP)[1][position % STEP]
         unit = self._blocks.get(block)
         if unit is None:  # read a second time, or let go too early
+            before = len(self._queue)
             unit = self._new(block, self._source.table.span(block))
             unit.uses += 1
+            self._queue.rotate(len(self._queue) - before)  # it is needed first
         return block, unit
 
     def _let_go(self, needs: list[tuple[int, _Unit]]) -> None:
@@ -297,8 +299,9 @@ class _Work:
         for key in set(zip(shards, groups, strict=True)):
             unit = self._texts.get(key)
             if unit is not None:
+                unit.ready.wait()
+                self._texts.pop(key, None)  # it is on the shelf of texts from now on, or will be asked for again
                 self._wait(unit, ahead)
-                self._texts.pop(key, None)  # it is on the shelf of texts from now on
         self._check(ahead)
         return self._source.reader.texts.rows(shards, groups, lines["row"].tolist())
 

@@ -98,6 +98,11 @@ class BlockTable:
         parts = [_cut(index, shard, sizes.get(shard.path, BLOCK_BYTES)) for shard in index.shards if shard.rows]
         return cls(index, np.concatenate([*parts, np.array([len(index.lines)], np.int64)]))
 
+    @classmethod
+    def singly(cls, index: Index) -> "BlockTable":
+        """Blocks of one line each."""
+        return cls(index, np.arange(len(index.lines) + 1, dtype=np.int64))
+
     def cut(self, lines: Sequence[int]) -> "BlockTable":
         """The same blocks, further cut before some lines."""
         return BlockTable(self.index, np.union1d(self.starts, np.asarray(lines, np.int64)))

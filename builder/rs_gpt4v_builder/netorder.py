@@ -7,7 +7,7 @@ import numpy as np
 
 from .blockmix import BlockComponent, BlockMixOrder
 from .blocks import MIXED, BlockOrder, BlockSettings, BlockTable, sample_blocks
-from .mix import Component
+from .mix import Component, MixOrder
 from .order import FullOrder, Order, Positions
 from .samples import Samples
 
@@ -51,8 +51,12 @@ class NetworkOrders:
     def table(self, order: Order) -> BlockTable:
         """What is fetched by one request each: the blocks, and where lanes cut them the parts."""
         network = self._samples.rows.release.network
-        if not isinstance(order, BlockOrder) or (network is not None and network.images is not None):
+        if network is not None and network.images is not None:
             return self._table  # on the disk there are whole blocks
+        if isinstance(order, FullOrder | MixOrder):  # no two neighbours are needed at about the same time
+            return BlockTable.singly(self._samples.rows.layout)
+        if not isinstance(order, BlockOrder):
+            return self._table
         lines = self._samples.rows.numbers(self._samples.row_numbers(np.array(order.cuts, np.int64)))
         # a row with samples in both lanes is a part of its own
         return self._table.cut([*lines.tolist(), *(lines + 1).tolist()])

@@ -82,7 +82,7 @@ class Stream:
             for this epoch, or `repeat` the first samples of the epoch until it is enough.
         batch_size: Samples of a `DataLoader`'s batch, see above.
         order: `full` is the permutation of all samples. `auto` chooses that for a local release, and for a remote one
-            blocks of neighbouring rows that are mixed inside a window, see `blocks`.
+            blocks of neighbouring rows that are mixed inside a window; there `full` takes a request for each image.
         blocks: Sizes of these blocks and of the window.
         cache: Folder for what a `Release` keeps, see there.
 
