@@ -79,7 +79,8 @@ class Loader:
     Leaving the loop early ends the threads, each after the batch that it is at.
 
     **Devices.** On the CPU pixels are float32, as the collator gives them. For a GPU they are moved as bytes, from
-    pinned memory, on a stream of their own beside the training step, and normalised there in one step.
+    pinned memory, on a stream of their own beside the training step, and normalised there in one step. (A row without
+    image is black there, where the collator has zeros; no model looks at it.)
 
     Args:
         stream: What gives the samples.
