@@ -56,7 +56,7 @@ class FakeStream:
         if epoch != self.epoch:
             self.epoch, self.position = epoch, 0
 
-    def share(self, *, whole: bool = False) -> FakeShare:
+    def share(self, *, whole: bool = False, rest: bool = True) -> FakeShare:
         self.shares.append(FakeShare(self, whole))
         return self.shares[-1]
 

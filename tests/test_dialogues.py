@@ -17,10 +17,10 @@ from rs_gpt4v_builder.dialogues import (
     FEATURES,
     Dialogue,
     estimated_sheets,
-    is_whole,
     read_text,
     select,
     sheets,
+    whole_bound,
 )
 from rs_gpt4v_builder.errors import RowError
 from rs_gpt4v_builder.estimate import _KNOWN, estimate_tokens
@@ -141,25 +141,41 @@ def test_all_dialogues_are_the_row_again(pairs: Any) -> None:
     assert sample == item
 
 
-@given(pairs=TURNS, max_length=st.integers(600, 1100), tag=st.booleans())
-def test_a_row_that_is_whole_at_a_glance_is_one_sheet(pairs: Any, max_length: int, tag: bool) -> None:
-    item = row(pairs, tag=tag)
-    if is_whole(item, max_length):
-        made = estimated_sheets(read_text(item), max_length)
+@given(pairs=TURNS, more=st.integers(0, 500), tag=st.booleans(), long=st.booleans())
+def test_a_row_that_is_whole_within_a_bound_is_one_sheet(pairs: Any, more: int, tag: bool, long: bool) -> None:
+    item = row(
+        [(f"{q} {n}" if long else q, a + " word" * (200 * long), d) for n, (q, a, d) in enumerate(pairs)], tag=tag
+    )
+    bound = whole_bound(item)
+    if bound >= 0:
+        made = estimated_sheets(read_text(item), bound + more)
         assert len(made) == 1
         assert select(item, made[0]) == item | {"shown": list(range(len(pairs)))}
 
 
-def test_most_rows_are_whole_at_a_glance() -> None:
+def test_most_rows_have_a_bound() -> None:
     pairs = [("Is there a ship?", "yes", 0), ("Is there a car?", "no", 1)]
-    assert is_whole(row(pairs), 2048)
-    assert not is_whole(row(pairs), 670)
-    assert not is_whole(row([("Describe.", "a", 0), ("Describe.", "b", 1)]), 2048)
-    assert not is_whole(row([("Q", "a", 0), ("R", "b", 1), ("S", "c", 0)]), 2048)
-    assert not is_whole(row(pairs) | {"pairs": None}, 2048)
+    assert 670 < whole_bound(row(pairs)) < 700
+    assert whole_bound(row([("Describe.", "a", 0), ("Describe.", "b", 1)])) == -1
+    assert whole_bound(row([("Q", "a", 0), ("R", "b", 1), ("S", "c", 0)])) == -1
     late = row(pairs)
     late["conversations"][2]["value"] = "<image>\nQ"
-    assert not is_whole(late, 2048)
+    assert whole_bound(late) == -1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pairs": None},
+        {"conversations": None},
+        {"pairs": [{}]},
+        {"pairs": [{"dialogue": None}]},
+        {"conversations": [{"from": "human", "value": None}]},
+        {"conversations": [None]},
+    ],
+)
+def test_a_malformed_row_has_no_bound(wrong: dict[str, Any]) -> None:
+    assert whole_bound(row([("Q", "a", 0)]) | wrong) == -1
 
 
 def test_a_row_without_pairs_keeps_its_turns() -> None:

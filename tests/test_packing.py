@@ -253,13 +253,13 @@ def test_rows_that_are_skipped_leave_the_numbers_of_the_others() -> None:
     assert collate.skipped == 2
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_a_batch_is_what_the_model_takes(attention: str) -> None:
+@pytest.mark.parametrize("attention", ["eager", "sdpa", None])
+def test_a_batch_is_what_the_model_takes(attention: str | None) -> None:
     rows = [row([("Q", "A")], [("R", "B")]), row([("Longer?", "C")])]
     batch, vectors = collator(attention)(rows), collator()(rows)
     assert batch.keys() == {"input_ids", "labels", "attention_mask", "position_ids", "pixel_values"}
     assert vectors.keys() == batch.keys() - {"attention_mask"} | {"document_ids", "row_numbers"}
-    assert torch.equal(batch["attention_mask"], attention_mask(vectors["document_ids"], attention))
+    assert torch.equal(batch["attention_mask"], attention_mask(vectors["document_ids"], attention or "eager"))
     assert torch.equal(batch["position_ids"], position_ids(vectors["document_ids"]))
     for name in ("input_ids", "labels", "pixel_values"):
         assert torch.equal(batch[name], vectors[name])
@@ -294,7 +294,6 @@ BAD_OPTIONS = {
     "llava": ({"form": "llava"}, "with form='llava': LLaVA's own model .* use form='hf'"),
     "one": ({"pairs": "one"}, "with pairs='one': packing shows all dialogues"),
     "plain": ({"template": "plain"}, "with template='plain': it has nothing to pack; use template='v1'"),
-    "none": ({"attention": None}, "without `attention`: .* use attention=model.config._attn_implementation"),
     "flash": ({"attention": "flash_attention_2"}, "attention='flash_attention_2' is not known: use one of 'eager'"),
 }
 

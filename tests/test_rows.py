@@ -312,3 +312,14 @@ def test_texts_are_what_pyarrow_says(data: st.DataObject, kind: pa.DataType) -> 
     cut = data.draw(st.integers(0, len(array)))
     assert to_python(array) == array.to_pylist()
     assert to_python(array.slice(cut)) == array.slice(cut).to_pylist()
+
+
+@pytest.mark.parametrize("columns", [("id", "image", "conversations", "pairs"), ("width", "id"), ("image",), ()])
+def test_only_the_wanted_columns_are_given(tiny: Path, columns: tuple[str, ...]) -> None:
+    want = [{name: row[name] for name in columns} for row in truth(tiny, "all", "train")]
+    rows = Release(tiny).rows(columns=columns)
+    assert list(rows) == want
+    assert rows.__getitems__([4, 0]) == [want[4], want[0]]
+    assert list(pickle.loads(pickle.dumps(rows[1:3]))) == want[1:3]
+    with pytest.raises(OptionError, match=r"columns='images' is not known: use one of 'id', 'image'"):
+        Release(tiny).rows(columns=["images"])[0]

@@ -119,8 +119,9 @@ class LlavaCollator:
             there once, and see the image and themselves only. A row that is longer than
             `max_length` becomes several sequences, each with the image. Needs `form="hf"` and
             leaves nothing out. In the strict mode each dialogue is judged by itself.
-        attention: The model's `attn_implementation` (`eager`, `sdpa`, `flex_attention`), which
-            `packing` must know as each takes another mask; else not looked at.
+        attention: The model's `attn_implementation` (`eager`, `sdpa`, `flex_attention`), as each
+            takes another mask for `packing`; else not looked at. None gives that of `eager`, which
+            is right under SDPA, too, though four times as large as SDPA's own.
         on_error: `raise` stops at a malformed row with an error that names it; `skip` leaves it out
             of its batch, which then has fewer rows, says so in the log and counts it. A batch of
             which nothing is left is an error all the same.

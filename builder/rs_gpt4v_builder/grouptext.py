@@ -5,7 +5,6 @@ as those of a local release are, and in memory where the cache cannot be written
 """
 
 import logging
-import marshal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event, Lock
@@ -18,7 +17,7 @@ from .errors import ReleaseError
 from .parquet import read_footer
 from .remote import NEVER, RemoteStore
 from .shelf import Shelf
-from .text import SCHEMA, MappedTexts, Row, pack, read_texts
+from .text import SCHEMA, Group, MappedTexts, Row, pack, read_texts, take_rows
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +47,20 @@ class GroupTexts:
         """Return one row; see `text.Texts.row`."""
         return self.rows([shard], [group], [row])[0]
 
-    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
-        """Return many rows; see `text.Texts.row`."""
+    def rows(
+        self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int], *, rest: bool = True
+    ) -> list[Row]:
+        """Return many rows; see `text.Texts.rows`."""
+        return take_rows(self._loaded(shards, groups), rows, rest=rest)
+
+    def bounds(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[int]:
+        """Return a bound of many rows; see `text.Texts.bounds`."""
+        return [group.bounds[row] for group, row in zip(self._loaded(shards, groups), rows, strict=True)]
+
+    def _loaded(self, shards: Sequence[str], groups: Sequence[int]) -> list[Group]:
         keys = list(zip(shards, groups, strict=True))
         loaded = {key: self.load(*key).groups[0] for key in set(keys)}
-        loads, found = marshal.loads, []
-        for key, row in zip(keys, rows, strict=True):
-            ends, data = loaded[key]
-            found.append(loads(data[ends[row] : ends[row + 1]]))
-        return found
+        return [loaded[key] for key in keys]
 
     def load(self, shard: str, group: int, stop: Event = NEVER) -> MappedTexts:
         """Fetch the texts of a row group where they are not there.
@@ -79,7 +83,7 @@ class GroupTexts:
         rows = read_texts(self._store.until(stop), shard, self.footer(shard, stop), group)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, SCHEMA) as writer:
-            writer.write_batch(pa.record_batch([pack(rows)], schema=SCHEMA))
+            writer.write_batch(pack(rows))
         data = sink.getvalue()
         try:
             with completed(path) as file:

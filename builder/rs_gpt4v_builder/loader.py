@@ -54,7 +54,7 @@ class Samples(Protocol):
     def set_epoch(self, epoch: int, /) -> None:
         """Go to the start of an epoch, or stay where the stream is if it has that number."""
 
-    def share(self, *, whole: bool = False) -> Share:
+    def share(self, *, whole: bool = False, rest: bool = True) -> Share:
         """Return the rest of the epoch for this rank."""
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
@@ -126,7 +126,7 @@ class Loader:
         self.stream, self.collate, self.batch_size = stream, collate, batch_size
         self._workers, self._prefetch, self._drop_last = workers, prefetch, drop_last
         self._target: Target = find_target(collate, device, dtype, resize=resize, decode=decode)
-        self._whole = getattr(collate, "packing", None) is not None
+        self._wanted = _wanted(collate)
         self._run: _Run | None = None
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ class Loader:
         return self._batches(len(self.stream))
 
     def __iter__(self) -> Iterator[Batch]:
-        share = self.stream.share(whole=True) if self._whole else self.stream.share()
+        share = self.stream.share(**self._wanted)
         if isinstance(self.collate, LlavaCollator):
             self.collate.epoch = self.stream.epoch
         self._run = _Run(self.stream.epoch, share)
@@ -199,6 +199,16 @@ class Loader:
             # the loaded position has been used up
             self.stream.set_epoch(run.epoch + 1)
             self.stream.set_epoch(run.epoch)
+
+
+def _wanted(collate: Collate) -> dict[str, bool]:
+    """What a collator wants of a stream's samples: whole rows for packing, and no more columns than it looks at."""
+    wanted = {}
+    if getattr(collate, "packing", None) is not None:
+        wanted["whole"] = True
+    if isinstance(collate, LlavaCollator):
+        wanted["rest"] = False
+    return wanted
 
 
 @dataclass(slots=True)

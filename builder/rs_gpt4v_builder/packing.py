@@ -71,11 +71,8 @@ def check_packing(template: Template, form: str, pairs: str, attention: str | No
         raise OptionError(f"{name} with pairs={pairs!r}: packing shows all dialogues of a row; leave `pairs` out")
     if template.single:
         raise OptionError(f"{name} with template={template.name!r}: it has nothing to pack; use template='v1'")
-    if attention is None:
-        raise OptionError(
-            f"{name} without `attention`: eager, SDPA and flex attention take a mask of another kind each, and a "
-            "wrong one is not always noticed; use attention=model.config._attn_implementation"
-        )
+    if attention is None:  # the one mask that is right under SDPA as well
+        return "eager"
     if attention not in ATTENTIONS:
         raise OptionError.unknown("attention", attention, ATTENTIONS)
     return attention

@@ -21,7 +21,7 @@ from .errors import OptionError, ReleaseError, RowError
 from .groups import GroupImages
 from .index import NULL, UNKNOWN, Index, Lines, Shard, load_index
 from .store import LocalStore, Store, open_store
-from .text import CachedTexts, Row, Texts
+from .text import TRAINING, CachedTexts, Row, Texts
 
 if TYPE_CHECKING:
     from .network import Network
@@ -87,12 +87,16 @@ class Release:
         """Names of the splits of a config."""
         return tuple(dict.fromkeys(_split(path) for path in self._paths(config)))
 
-    def rows(self, config: str = "all", split: str = "train", *, decode: bool = False) -> "Rows":
+    def rows(
+        self, config: str = "all", split: str = "train", *, columns: Sequence[str] | None = None, decode: bool = False
+    ) -> "Rows":
         """Return the rows of one config and split.
 
         Args:
             config: `all`, `mini`, a task or a source.
             split: One of `splits(config)`.
+            columns: Names of columns; None is all of them. Rows of `id`, `image`, `conversations` and `pairs`, which is
+                what a training step needs, are read faster than whole ones.
             decode: Whether `image` is a `PIL.Image.Image`; else it is a dict of `bytes` (as the release has them) and
                 `path`.
 
@@ -104,7 +108,7 @@ class Release:
             raise OptionError.unknown("split", split, self.splits(config))
         index = self._mini_index if config == "mini" else self._index
         shards = [shard for shard in index.shards if shard.path in set(paths)]
-        return Rows(self, config, split, decode=decode, place=_Place(index, tuple(shards)))
+        return Rows(self, config, split, columns=columns, decode=decode, place=_Place(index, tuple(shards)))
 
     @cached_property
     def texts(self) -> Texts:
@@ -133,15 +137,19 @@ class Release:
             return self.network.image(index, number, line)
         return self._image(shard.path, line.offset, line.length, line.group, line.row)
 
-    def fetch(self, shards: Sequence[str], lines: Lines) -> list[Row]:
+    def fetch(self, shards: Sequence[str], lines: Lines, *, rest: bool = True, images: bool = True) -> list[Row]:
         """Read many rows, in the order given; the shortest way there is.
 
         Args:
             shards: Path of the shard of each row.
             lines: Their lines of the index, (n,) of `index.LINE`.
+            rest: Whether all columns are wanted, not only `text.TRAINING`.
+            images: Whether the images are wanted, too.
         """
         groups, numbers = lines["group"].tolist(), lines["row"].tolist()
-        rows = self.texts.rows(shards, groups, numbers)
+        rows = self.texts.rows(shards, groups, numbers, rest=rest)
+        if not images:
+            return rows
         places = zip(shards, lines["offset"].tolist(), lines["length"].tolist(), groups, numbers, strict=True)
         for row, place in zip(rows, places, strict=True):
             if row["image"] is not None:
@@ -258,17 +266,21 @@ class Rows(Sequence[Row]):
         config: str,
         split: str,
         *,
+        columns: Sequence[str] | None,
         decode: bool,
         place: _Place,
         chosen: range | npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.release, self.config, self.split, self.decode = release, config, split, decode
+        self.columns = None if columns is None else tuple(columns)
+        self._images = columns is None or "image" in columns
+        self._rest = columns is None or not set(columns) <= set(TRAINING)
         self._place, self._ends = place, place.ends
         total = self._ends[-1]
         self._chosen: range | npt.NDArray[np.int64] = range(total) if chosen is None else chosen
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return _again, (self.release, self.config, self.split, self.decode, self._chosen)
+        return _again, (self.release, self.config, self.split, self.columns, self.decode, self._chosen)
 
     def __repr__(self) -> str:
         return f"Rows({len(self):,} of {self.config!r}, {self.split!r} in {self.release.store.where!r})"
@@ -308,18 +320,26 @@ class Rows(Sequence[Row]):
         wanted = np.asarray(positions, np.int64)
         return self.fetch(np.where(wanted < 0, wanted + len(self), wanted))
 
-    def fetch(self, positions: npt.NDArray[np.int64]) -> list[Row]:
+    def fetch(self, positions: npt.NDArray[np.int64], *, rest: bool = True) -> list[Row]:
         """Return several rows, faster than one by one.
 
         Args:
             positions: Of the rows, each from 0 to below `len`, (n,) int64.
+            rest: Whether more columns than `text.TRAINING` are wanted, which takes longer.
 
         Raises:
             IndexError: A position is not among them.
         """
         if self.decode or self.release.network is not None:
             return [self[position] for position in positions.tolist()]
-        return self.release.fetch(*self._places(self._positions(positions)))
+        places = self._places(self._positions(positions))
+        rows = self.release.fetch(*places, rest=rest and self._rest, images=self._images)
+        return rows if self.columns in (None, TRAINING) else [self._cut(row) for row in rows]
+
+    def bounds(self, positions: npt.NDArray[np.int64]) -> list[int]:
+        """Return `dialogues.whole_bound` of several rows; see `fetch`."""
+        shards, lines = self._places(self._positions(positions))
+        return self.release.texts.bounds(shards, lines["group"].tolist(), lines["row"].tolist())
 
     def ahead(self, positions: npt.NDArray[np.int64]) -> None:
         """Say that these rows will be fetched soon, as in `fetch`."""
@@ -399,7 +419,10 @@ class Rows(Sequence[Row]):
         return self.release.texts.row(shard.path, line.group, line.row)
 
     def _view(self, chosen: range | npt.NDArray[np.int64]) -> "Rows":
-        return Rows(self.release, self.config, self.split, decode=self.decode, place=self._place, chosen=chosen)
+        return Rows(
+            self.release, self.config, self.split, columns=self.columns, decode=self.decode, place=self._place,
+            chosen=chosen,
+        )  # fmt: skip
 
     def _find(self, position: int) -> tuple[Shard, int]:
         """The shard of a row, and the number of its line."""
@@ -411,18 +434,33 @@ class Rows(Sequence[Row]):
         shard, number = self._find(position)
         line = self.layout.line(number)
         row = self.release.texts.row(shard.path, line.group, line.row)
-        if row["image"] is not None:
+        if row["image"] is not None and self._images:
             data = self.release.image(self.layout, shard, number)
             if self.decode:
                 row["image"] = None if data is None else _decoded(data, row["id"])
             else:
                 row["image"] = {"bytes": data, "path": row["image"][0]}
-        return row
+        return self._cut(row)
+
+    def _cut(self, row: Row) -> Row:
+        """Leave the columns that are wanted."""
+        if self.columns is None:
+            return row
+        try:
+            return {name: row[name] for name in self.columns}
+        except KeyError as error:
+            raise OptionError.unknown("columns", error.args[0], row) from None
 
 
-def _again(release: Release, config: str, split: str, decode: bool, chosen: range | npt.NDArray[np.int64]) -> Rows:
-    rows = release.rows(config, split, decode=decode)
-    return rows._view(chosen)
+def _again(
+    release: Release,
+    config: str,
+    split: str,
+    columns: tuple[str, ...] | None,
+    decode: bool,
+    chosen: range | npt.NDArray[np.int64],
+) -> Rows:
+    return release.rows(config, split, columns=columns, decode=decode)._view(chosen)
 
 
 def _dialogues(row: Row) -> int:

@@ -1,17 +1,17 @@
 """What the samples of a stream are: rows, parts of rows, or single dialogues."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .dialogues import RowText, estimated_sheets, is_whole, one_of, read_text, row_name, select
+from .dialogues import RowText, estimated_sheets, one_of, read_text, row_name, select
 from .errors import OptionError, RowError
 from .mix import Part
 from .order import Positions
 from .release import Rows
-from .text import Row
+from .text import TRAINING, Row
 from .turns import GPT, HUMAN, IMAGE_TAG
 
 PAIRS = ("row", "each", "one")
@@ -27,17 +27,20 @@ class Samples:
         rows: The rows.
         pairs: `each` dialogue is a sample; `one` of each row; or those of a `row` that fit.
         max_length: Tokens that the dialogues of a `row` should fit; None takes all of them.
+        columns: What is left of a sample, beside `shown`; None is all columns.
 
     Raises:
         OptionError: `pairs` is not known, or `max_length` is not above 0.
     """
 
-    def __init__(self, rows: Rows, pairs: str, max_length: int | None) -> None:
+    def __init__(self, rows: Rows, pairs: str, max_length: int | None, columns: Sequence[str] | None = None) -> None:
         if pairs not in PAIRS:
             raise OptionError.unknown("pairs", pairs, PAIRS)
         if max_length is not None and not max_length > 0:
             raise OptionError(f"max_length={max_length!r}: expected a number above 0, or None for whole rows")
         self.rows, self.pairs, self.max_length = rows, pairs, max_length
+        self.columns = None if columns is None else (*columns, "shown")
+        self._rest = columns is None or not set(columns) <= set(TRAINING)
         # one dialogue a sample: where the samples of each row end
         self._ends: Positions | None = np.cumsum(rows.dialogues(), dtype=np.int64) if pairs == "each" else None
 
@@ -69,7 +72,13 @@ class Samples:
         return self._rows(numbers)[0]
 
     def fetch(
-        self, numbers: Positions, passes: Positions, *, whole: bool = False, rows: list[Row] | None = None
+        self,
+        numbers: Positions,
+        passes: Positions,
+        *,
+        whole: bool = False,
+        rest: bool = True,
+        rows: list[Row] | None = None,
     ) -> list[Row]:
         """Read samples, in the order given.
 
@@ -77,6 +86,7 @@ class Samples:
             numbers: Of the samples, (n,) int64.
             passes: How many times each was shown before, (n,) int64.
             whole: Whether rows come whole, as with `max_length=None`.
+            rest: Whether more columns than `text.TRAINING` are wanted, which takes longer.
             rows: The rows of these samples, where they are there already.
 
         Returns:
@@ -84,11 +94,26 @@ class Samples:
             release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
         """
         positions, dialogues = self._rows(numbers)
-        rows = self.rows.fetch(positions) if rows is None else rows
-        if self.pairs == "row" and (whole or self.max_length is None):
+        rows = self.rows.fetch(positions, rest=rest and self._rest) if rows is None else rows
+        samples = self._samples(rows, positions, passes if dialogues is None else dialogues, whole)
+        if self.columns is None:
+            return samples
+        try:
+            return [{name: sample[name] for name in self.columns} for sample in samples]
+        except KeyError as error:
+            raise OptionError.unknown("columns", error.args[0], samples[0]) from None
+
+    def _samples(self, rows: list[Row], positions: Positions, chosen: Positions, whole: bool) -> list[Row]:
+        """Samples of rows: `chosen` are dialogues, or passes."""
+        if self.pairs != "row":
+            return [self._sample(row, which) for row, which in zip(rows, chosen.tolist(), strict=True)]
+        if whole or self.max_length is None:
             return [_as_it_is(row) for row in rows]
-        chosen = passes if dialogues is None else dialogues
-        return [self._sample(row, which) for row, which in zip(rows, chosen.tolist(), strict=True)]
+        fits, bounds = range(self.max_length + 1), self.rows.bounds(positions)
+        return [
+            _as_it_is(row) if bound in fits else self._sample(row, which)
+            for row, which, bound in zip(rows, chosen.tolist(), bounds, strict=True)
+        ]
 
     def ahead(self, numbers: Positions) -> None:
         """Say that these samples will be fetched soon."""
@@ -108,14 +133,12 @@ class Samples:
 
     def _sample(self, row: Row, which: int) -> Row:
         try:
-            return self._quick(row, which) or self._careful(row, which)
+            return (self.pairs != "row" and self._quick(row, which)) or self._careful(row, which)
         except (RowError, *_MALFORMED):
             return _as_it_is(row)
 
     def _quick(self, row: Row, which: int) -> Row | None:
-        """The sample of a row that is as rows usually are; None where it takes a closer look."""
-        if self.pairs == "row":
-            return _as_it_is(row) if is_whole(row, self.max_length or 0) else None
+        """The dialogue of a row that is as rows usually are; None where it takes a closer look."""
         pairs, turns = row["pairs"], row["conversations"]
         count = len(pairs or ())
         if not count or len(turns) != 2 * count or len({pair["dialogue"] for pair in pairs}) != count:

@@ -45,10 +45,12 @@ class Share:
         world_size: int,
         repeat: bool,
         whole: bool,
+        rest: bool,
         head: Mapping[str, Any],
         network: NetworkOrders | None = None,
     ) -> None:
-        self._samples, self._order, self._whole, self._head = samples, order, whole, head
+        self._samples, self._order, self._head = samples, order, head
+        self._whole, self._rest = whole, rest
         self._start, self._rank, self._world = start, rank, world_size
         left = len(order) - start
         self._count = -(-left // world_size) if repeat else left // world_size
@@ -110,7 +112,7 @@ class Share:
         """
         samples, passes = self._draw(numbers)
         with self._watched(len(numbers)):
-            return self._samples.fetch(samples, passes, whole=self._whole, rows=read)
+            return self._samples.fetch(samples, passes, whole=self._whole, rest=self._rest, rows=read)
 
     @property
     def asks(self) -> bool:

@@ -1,7 +1,7 @@
 """A stream of samples for training: an exact order that is known ahead, and a state of a few numbers."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import context
@@ -71,6 +71,8 @@ class Stream:
             and every time that it comes it shows the next one. `each`: every dialogue is a sample. `one`: one a row and
             epoch, each dialogue in turn, beginning with one that the row's id decides.
         max_length: For `row`: tokens of a sample, by an estimate that is never too low; None gives whole rows.
+        columns: Columns of a sample beside `shown`; None is all of them. Those that a training step needs (`id`,
+            `image`, `conversations`, `pairs`) are read faster than whole rows; a `Loader` asks for no more by itself.
         mix: Weights of tasks, sources or `task/source`, which must not overlap, such as `{"vqa": 0.3, "rsicd": 0.7}`;
             or `task` or `source` for all of them, weighted by their numbers of samples. An epoch is then as long as all
             their samples together, and holds each component's share to the sample: one with more than its size comes
@@ -109,6 +111,7 @@ class Stream:
         world_size: int | None = None,
         pairs: str = "row",
         max_length: int | None = 2048,
+        columns: Sequence[str] | None = None,
         mix: Mapping[str, float] | str | None = None,
         temperature: float = 1.0,
         remainder: str = "drop",
@@ -129,7 +132,7 @@ class Stream:
             raise OptionError(f"batch_size={batch_size!r}: expected a number above 0, or None")
         self.rank, self.world_size = _ranks(rank, world_size)
         self.release = where if isinstance(where, Release) else Release(where, cache=cache)
-        self.samples = Samples(self.release.rows(config, split), pairs, max_length)
+        self.samples = Samples(self.release.rows(config, split), pairs, max_length, columns)
         self._mix = () if mix is None else plan_mix(mix, self.samples.parts(), temperature)
         self._ordered_by, self._sizes = order, blocks or BlockSettings()
         self._shuffle, self._seed, self._remainder, self._block = shuffle, int(seed), remainder, batch_size or 1
@@ -153,11 +156,11 @@ class Stream:
 
     def __len__(self) -> int:
         """Samples of this rank in a whole epoch, wherever it begins; `len(stream.share())` are those that are left."""
-        return len(self._share(_At(self.epoch, 0), whole=False))
+        return len(self._share(_At(self.epoch, 0)))
 
     def __iter__(self) -> Iterator[Row]:
         at, worker = self._now(), _worker()
-        share = self._share(at, whole=False)
+        share = self._share(at)
         number, workers = worker or (0, 1)
         run = _Run(at, share, Lane(share, number, workers, self._block), at.skip)
         self._run = run
@@ -180,13 +183,14 @@ class Stream:
         if epoch != self._now().epoch:
             self._go(_At(int(epoch), 0))
 
-    def share(self, *, whole: bool = False) -> Share:
+    def share(self, *, whole: bool = False, rest: bool = True) -> Share:
         """Return the rest of the epoch for this rank, as the next iteration would show it, to be read in any order.
 
         Args:
             whole: Whether rows come whole, as with `max_length=None`, where a sample is a `row`.
+            rest: Whether more columns are wanted than a training step needs; False is faster.
         """
-        return self._share(self._now(), whole=whole)
+        return self._share(self._now(), whole=whole, rest=rest)
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the stream is: what the latest iteration in this process was asked for is consumed.
@@ -256,7 +260,7 @@ class Stream:
             self._notice.put(at)
             self._noticed = self._notice.number
 
-    def _share(self, at: "_At", *, whole: bool) -> Share:
+    def _share(self, at: "_At", *, whole: bool = False, rest: bool = True) -> Share:
         return Share(
             self.samples,
             self._order(at.epoch),
@@ -265,6 +269,7 @@ class Stream:
             world_size=self.world_size,
             repeat=self._remainder == "repeat",
             whole=whole,
+            rest=rest,
             head=self._head(at.epoch),
             network=self._network,
         )

@@ -112,10 +112,11 @@ class OnHost:
         return batch
 
     def receive(self, sent: Any) -> Any:
-        """Return the batch, with images of the dtype that was asked for."""
-        if self._dtype is None:
+        """Return the batch, with images and masks of the dtype that was asked for."""
+        dtype = self._dtype
+        if dtype is None:
             return sent
-        return {name: value.to(self._dtype) if name in IMAGES else value for name, value in sent.items()}
+        return {name: value.to(dtype) if name in IMAGES or _is_added(value) else value for name, value in sent.items()}
 
 
 class Sent(NamedTuple):
@@ -162,13 +163,19 @@ class OnDevice:
     def _move(self, tensor: torch.Tensor) -> torch.Tensor:
         if self._stream is not None and not tensor.is_pinned():
             tensor = tensor.pin_memory()
-        return tensor.to(self._device, non_blocking=True)
+        moved = tensor.to(self._device, non_blocking=True)
+        return moved.to(self._dtype) if self._dtype is not None and _is_added(moved) else moved
 
     def _images(self, made: Any) -> torch.Tensor:
         if self.imager is None:
             raise TypeError("only batches with an imager have images to finish")
         pixels = self.imager.finish(made, self._device)
         return pixels if self._dtype is None else normalise(pixels, self._dtype)
+
+
+def _is_added(tensor: torch.Tensor) -> bool:
+    """Tell whether it is a mask that attention adds to its scores, which on a GPU has to be of the model's dtype."""
+    return tensor.is_floating_point() and tensor.ndim == 4 and tensor.shape[1] == 1
 
 
 def _used_on(stream: torch.cuda.Stream, tensor: torch.Tensor) -> torch.Tensor:

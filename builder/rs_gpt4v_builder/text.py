@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from .arrow import binary, list_lengths, valid
 from .cachedir import alone, completed
+from .dialogues import whole_bound
 from .errors import ReleaseError
 from .parquet import IMAGE_LEAF, leaves, read_footer, read_group
 from .store import Store
@@ -25,6 +27,10 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+TRAINING = ("id", "image", "conversations", "pairs")
+"""Columns that a training step needs. They come first in a row and are serialized apart from the others, so that
+whoever wants no more does not pay for the rest."""
 
 MAPPED = 256
 """Most shards whose texts are mapped at a time: each holds a file open."""
@@ -44,8 +50,13 @@ class Texts(Protocol):
             row: Row within it.
         """
 
-    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
-        """Return many rows; see `row`."""
+    def rows(
+        self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int], *, rest: bool = True
+    ) -> list[Row]:
+        """Return many rows; see `row`. Without `rest` only their `TRAINING` columns."""
+
+    def bounds(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[int]:
+        """Return `dialogues.whole_bound` of many rows."""
 
 
 class CachedTexts:
@@ -59,14 +70,20 @@ class CachedTexts:
         """Return one row; see `Texts.row`."""
         return self.rows([shard], [group], [row])[0]
 
-    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
-        """Return many rows; see `Texts.row`."""
-        opened = {shard: (self._shards.get(shard) or self._open(shard)).groups for shard in set(shards)}
-        loads, found = marshal.loads, []
-        for shard, group, row in zip(shards, groups, rows, strict=True):
-            ends, data = opened[shard][group]
-            found.append(loads(data[ends[row] : ends[row + 1]]))
-        return found
+    def rows(
+        self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int], *, rest: bool = True
+    ) -> list[Row]:
+        """Return many rows; see `Texts.rows`."""
+        opened = self._opened(shards)
+        return take_rows([opened[shard][group] for shard, group in zip(shards, groups, strict=True)], rows, rest=rest)
+
+    def bounds(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[int]:
+        """Return a bound of many rows; see `Texts.bounds`."""
+        opened = self._opened(shards)
+        return [opened[shard][group].bounds[row] for shard, group, row in zip(shards, groups, rows, strict=True)]
+
+    def _opened(self, shards: Sequence[str]) -> "dict[str, list[Group]]":
+        return {shard: (self._shards.get(shard) or self._open(shard)).groups for shard in set(shards)}
 
     def _open(self, shard: str) -> "MappedTexts":
         path = self._cache / "texts" / (shard.replace("/", "--").removesuffix(".parquet") + ".arrow")
@@ -87,10 +104,16 @@ class CachedTexts:
         with completed(path) as file, pa.ipc.new_file(file, SCHEMA) as writer:
             for group in range(metadata.num_row_groups):
                 rows = read_texts(self._store, shard, metadata, group)
-                writer.write_batch(pa.record_batch([pack(rows)], schema=SCHEMA))
+                writer.write_batch(pack(rows))
 
 
-SCHEMA = pa.schema([("row", pa.large_binary())])
+SCHEMA = pa.schema(
+    [
+        ("training", pa.large_binary()),  # the columns TRAINING of each row
+        ("rest", pa.large_binary()),  # its other columns
+        ("bound", pa.int32()),  # its `whole_bound`
+    ]
+)
 
 
 def read_texts(store: Store, shard: str, metadata: Any, group: int) -> list[Row]:
@@ -104,9 +127,38 @@ def read_texts(store: Store, shard: str, metadata: Any, group: int) -> list[Row]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def pack(rows: list[Row]) -> pa.Array:
-    """Serialize rows."""
-    return binary([marshal.dumps(row) for row in rows])
+def pack(rows: list[Row]) -> pa.RecordBatch:
+    """Serialize the rows of one row group."""
+    first = [marshal.dumps({name: row[name] for name in TRAINING}) for row in rows]
+    rest = [marshal.dumps({name: value for name, value in row.items() if name not in TRAINING}) for row in rows]
+    bounds = np.array([whole_bound(row) for row in rows], np.int32)
+    return pa.record_batch([binary(first), binary(rest), pa.array(bounds)], schema=SCHEMA)
+
+
+class Group(NamedTuple):
+    """Serialized texts of one row group, as views of mapped memory."""
+
+    ends: memoryview  # of the columns TRAINING of each row
+    data: memoryview
+    rest_ends: memoryview  # of its other columns
+    rest: memoryview
+    bounds: memoryview  # its `whole_bound`
+
+
+def take_rows(groups: Sequence[Group], rows: Sequence[int], *, rest: bool) -> list[Row]:
+    """Read rows.
+
+    Args:
+        groups: Row group of each row.
+        rows: Row within it.
+        rest: Whether all columns are wanted, not only TRAINING.
+    """
+    loads = marshal.loads
+    found = [loads(g.data[g.ends[row] : g.ends[row + 1]]) for g, row in zip(groups, rows, strict=True)]
+    if rest:
+        for one, g, row in zip(found, groups, rows, strict=True):
+            one.update(loads(g.rest[g.rest_ends[row] : g.rest_ends[row + 1]]))
+    return found
 
 
 def to_python(array: pa.Array) -> list[Any]:
@@ -124,11 +176,21 @@ def to_python(array: pa.Array) -> list[Any]:
         ends = [first := first + length for length in lengths]
         values = (flat[start:end] for start, end in pairwise([0, *ends]))
     else:
-        plain: list[Any] = array.to_pylist()
-        return plain
+        return _plain(array)
     if there is None:
         return list(values)
     return [value if is_there else None for value, is_there in zip(values, there.tolist(), strict=True)]
+
+
+def _plain(array: pa.Array) -> list[Any]:
+    """Values of an array of strings or numbers. What recurs is one object, which is serialized once a row."""
+    if pa.types.is_string(array.type) and len(array) > 1:
+        coded = array.dictionary_encode()
+        if 2 * len(coded.dictionary) <= len(array):
+            words = [*coded.dictionary.to_pylist(), None]
+            return [words[code] for code in coded.indices.fill_null(len(words) - 1).to_pylist()]
+    plain: list[Any] = array.to_pylist()
+    return plain
 
 
 class MappedTexts:
@@ -142,9 +204,19 @@ class MappedTexts:
         try:
             self._file = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
             reader = pa.ipc.open_file(self._file)
-            batches = [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         except (pa.ArrowException, OSError) as error:
             raise ReleaseError(f"{source} is damaged ({error}): delete it, it will be made again") from error
-        # of each row group: where its rows end, and the rows
-        self.groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]
-        self.bytes = sum(len(data) for _, data in self.groups)
+        self.groups = [
+            Group(
+                *_binary(batch.column(0)), *_binary(batch.column(1)), memoryview(batch.column(2).buffers()[1]).cast("i")
+            )
+            for batch in batches
+        ]
+        self.bytes = sum(len(group.data) + len(group.rest) for group in self.groups)
+
+
+def _binary(column: pa.Array) -> tuple[memoryview, memoryview]:
+    """Where the values of a column end, and the values."""
+    _, ends, data = column.buffers()
+    return memoryview(ends).cast("q"), memoryview(data)
