@@ -19,6 +19,7 @@ import pytest
 
 import tiny_release
 from http_server import Server, serving
+from range_server import COMMIT, RangeServer
 from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream, ahead, blockcache, grouptext, retry
 from rs_gpt4v_builder.blocks import BlockSettings, Span
 from rs_gpt4v_builder.errors import ReleaseError
@@ -142,6 +143,21 @@ def test_memory_of_a_file_system_of_fsspec(folder: Path, truth: dict[str, Any], 
     stream = Stream("memory://rs-gpt4v", blocks=SMALL)
     assert {row["id"]: plain(row) for row in stream} == truth
     memory.rm("/rs-gpt4v", recursive=True)
+
+
+def test_a_dataset_on_the_hub(
+    folder: Path, truth: dict[str, Any], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    with RangeServer(folder, hub=True) as hub:
+        before = constants.HUGGINGFACE_CO_URL_TEMPLATE
+        root = "/".join(hub.url.split("/")[:3])
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", before.replace(constants.ENDPOINT, root))
+        stream = Stream("hf://datasets/me/rs-gpt4v", blocks=SMALL)
+        assert {row["id"]: plain(row) for row in stream} == truth
+        shards = {path.split("/resolve/")[1].split("/")[0] for path in hub.paths if "/data/" in path}
+        assert shards == {COMMIT}, "a branch may move on while it is read"
 
 
 def test_images_that_are_no_byte_ranges(tmp_path: Path, server: Server) -> None:
