@@ -27,6 +27,7 @@ from rs_gpt4v_builder.index import Shard
 from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
 ROWS = 240
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 SMALL = BlockSettings(block_bytes=12_000, window_bytes=192_000, lanes=4)
 
 
@@ -488,7 +489,7 @@ def run(script: str, cache: Path, **names: Any) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [2, pytest.param(40, marks=LONG)])
 @pytest.mark.parametrize(
     ("script", "imports"), [(BREAK, ""), (BREAK, "import torch"), (HELD, ""), (WORKERS, "")],
     ids=["plain", "torch", "held", "workers"],
@@ -502,7 +503,7 @@ def test_a_process_that_breaks_off_ends_well(
         assert run(script, tmp_path / str(number), **names) == (0, "done\n", "")
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [1, pytest.param(40, marks=LONG)])
 @pytest.mark.parametrize("script", [HELD, EXECUTOR], ids=["held", "executor"])
 def test_a_process_ends_while_a_server_sends_nothing_more(
     server: Server, tmp_path: Path, times: int, script: str
