@@ -19,6 +19,7 @@ import pytest
 
 import tiny_release
 from http_server import Server, serving
+from range_server import COMMIT, RangeServer
 from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream, ahead, blockcache, grouptext, retry
 from rs_gpt4v_builder.blocks import BlockSettings, Span
 from rs_gpt4v_builder.errors import ReleaseError
@@ -26,6 +27,7 @@ from rs_gpt4v_builder.index import Shard
 from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
 ROWS = 240
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 SMALL = BlockSettings(block_bytes=12_000, window_bytes=192_000, lanes=4)
 
 
@@ -115,8 +117,8 @@ def test_what_is_no_release_is_said(server: Server, folder: Path) -> None:
 
 def test_an_index_that_changed_under_the_manifest_is_said(server: Server, folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
-    with (copy / "index.parquet").open("ab") as file:
-        file.write(b"more")
+    content = (copy / "index.parquet").read_bytes()
+    (copy / "index.parquet").write_bytes(content[:100] + b"other" + content[105:])
     with serving(copy) as changed, pytest.raises(ReleaseError, match=r"changed while it was opened; open it anew"):
         Release(changed.url).rows()
 
@@ -142,6 +144,21 @@ def test_memory_of_a_file_system_of_fsspec(folder: Path, truth: dict[str, Any], 
     stream = Stream("memory://rs-gpt4v", blocks=SMALL)
     assert {row["id"]: plain(row) for row in stream} == truth
     memory.rm("/rs-gpt4v", recursive=True)
+
+
+def test_a_dataset_on_the_hub(
+    folder: Path, truth: dict[str, Any], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    with RangeServer(folder, hub=True) as hub:
+        before = constants.HUGGINGFACE_CO_URL_TEMPLATE
+        root = "/".join(hub.url.split("/")[:3])
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", before.replace(constants.ENDPOINT, root))
+        stream = Stream("hf://datasets/me/rs-gpt4v", blocks=SMALL)
+        assert {row["id"]: plain(row) for row in stream} == truth
+        shards = {path.split("/resolve/")[1].split("/")[0] for path in hub.paths if "/data/" in path}
+        assert shards == {COMMIT}, "a branch may move on while it is read"
 
 
 def test_images_that_are_no_byte_ranges(tmp_path: Path, server: Server) -> None:
@@ -472,7 +489,7 @@ def run(script: str, cache: Path, **names: Any) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [2, pytest.param(40, marks=LONG)])
 @pytest.mark.parametrize(
     ("script", "imports"), [(BREAK, ""), (BREAK, "import torch"), (HELD, ""), (WORKERS, "")],
     ids=["plain", "torch", "held", "workers"],
@@ -486,7 +503,7 @@ def test_a_process_that_breaks_off_ends_well(
         assert run(script, tmp_path / str(number), **names) == (0, "done\n", "")
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [1, pytest.param(40, marks=LONG)])
 @pytest.mark.parametrize("script", [HELD, EXECUTOR], ids=["held", "executor"])
 def test_a_process_ends_while_a_server_sends_nothing_more(
     server: Server, tmp_path: Path, times: int, script: str

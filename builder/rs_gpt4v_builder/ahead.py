@@ -193,7 +193,7 @@ class _Work:
         if position < SINGLE and self._singles > 0:
             span = self._source.table.single(int(lines[position % STEP]))
             self._singles -= span.end - span.start
-            if span.ranged and self._source.reader.cache is None:
+            if span.ranged:
                 return self._new(-1 - position, span)
         unit = self._blocks.get(block)
         if unit is None:

@@ -77,7 +77,9 @@ def meet(
     try:
         manifest, digest = read_manifest()
         shards = {shard["path"]: shard["bytes"] for shard in manifest["shards"]}
-        store.learn(shards | {path: entry["bytes"] for path, entry in manifest["files"].items()})
+        files = manifest["files"]
+        digests = {path: files[path]["sha256"] for path in (INDEX,) if path in files}
+        store.learn(shards | {path: entry["bytes"] for path, entry in files.items()}, digests)
         if INDEX not in manifest["files"]:
             store.drop(INDEX)
     except BaseException:

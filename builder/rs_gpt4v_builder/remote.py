@@ -6,6 +6,7 @@ Everything else goes through `fsspec`.
 
 import asyncio
 import concurrent.futures
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -54,15 +55,21 @@ class RemoteStore:
         self.where = shown(self._url)
         self._make = _transport(self._url)
         self._sizes: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
         self._begun: dict[str, _Begun] = {}
         self._process, self._transport = os.getpid(), self._make()
 
     def __reduce__(self) -> tuple[type["RemoteStore"], tuple[str]]:
         return RemoteStore, (self._url,)
 
-    def learn(self, sizes: Mapping[str, int]) -> None:
-        """Take note of the sizes of files, in bytes, so that no server is asked for them."""
-        self._sizes = dict(sizes)
+    def learn(self, sizes: Mapping[str, int], digests: Mapping[str, str] | None = None) -> None:
+        """Take note of what the manifest says of files.
+
+        Args:
+            sizes: In bytes, so that no server is asked for them.
+            digests: SHA-256 of some of them, which is checked where they are read as a whole.
+        """
+        self._sizes, self._digests = dict(sizes), dict(digests or {})
 
     def begin(self, path: str) -> None:
         """Begin to read a whole file beside what else is done; the next `read` of it waits for that."""
@@ -88,11 +95,10 @@ class RemoteStore:
             StoppedError: `stop` was set.
         """
         begun = self._begun.pop(path, None) if start == 0 and end is None else None
-        if begun is None:
-            return self._get(path, start, end, stop)
-        data = begun.result()
-        if len(data) != self._sizes.get(path, len(data)):
-            found = f"{self.where}/{path} has {len(data):,} bytes, the manifest says {self._sizes[path]:,}"
+        data = self._get(path, start, end, stop) if begun is None else begun.result()
+        wanted = self._digests.get(path) if start == 0 and end is None else None
+        if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
+            found = f"{self.where}/{path} is not the file that the manifest lists"
             raise ReleaseError(f"{found}: the release was changed while it was opened; open it anew")
         return data
 

@@ -22,6 +22,9 @@ from .text import Row
 CHUNK = 32
 """Samples that plain iteration reads at a time: what stays in a processor's cache."""
 
+FEW = 8
+"""The same over a network."""
+
 STATE = 1
 """Version of the state's form."""
 
@@ -232,13 +235,14 @@ class Stream:
         self._go(_At(state["epoch"], state["position"], saved["consumed"] if saved else 0))
 
     def _rows(self, run: "_Run") -> Iterator[Row]:
-        count = CHUNK if self._network is None else 1  # over a network the first sample does not wait for others
+        # over a network a sample does not wait for many others, and the first one for none
+        count, most = (CHUNK, CHUNK) if self._network is None else (1, FEW)
         try:
             while run.consumed < len(run.lane):
                 for row in run.lane.fetch(run.consumed, run.consumed + count):
                     run.consumed += 1
                     yield row
-                count = min(CHUNK, 2 * count)
+                count = min(most, 2 * count)
         finally:
             run.lane.close()
         self._end(run)
