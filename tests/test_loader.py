@@ -209,6 +209,14 @@ def test_after_leaving_early_the_next_iteration_begins_where_the_last_one_did() 
     assert flat(loader) == flat(expected(10, 3))[3:]
 
 
+def test_a_stream_that_is_moved_on_by_itself_moves_the_loader() -> None:
+    loader = Loader(FakeStream(10), ids, 3)
+    list(loader)
+    loader.stream.set_epoch(4)
+    assert loader.state_dict() == {"epoch": 4, "position": 0}
+    assert list(loader) == expected(10, 3, 4)
+
+
 def test_an_iteration_given_up_for_another_does_not_move_the_loader() -> None:
     loader = Loader(FakeStream(10), ids, 3)
     old = iter(loader)

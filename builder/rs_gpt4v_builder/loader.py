@@ -95,7 +95,7 @@ class Loader:
         drop_last: Whether a last batch that is not full is left out.
         resize: `cpu`, or `device`: PIL's values by dense products, for machines whose processors are too slow.
         decode: `cpu`, or `nvjpeg`: JPEGs are decoded on the GPU and resized there. Its values differ from those of the
-            CPU by up to 28 levels, see `nvjpeg`.
+            CPU by up to 28 levels, see `nvjpeg`. A damaged file is an error there whatever the collator's `on_error`.
 
     Attributes:
         stream: As given.
@@ -162,7 +162,9 @@ class Loader:
         Returns:
             A dict of numbers and names that can be written as JSON.
         """
-        run = self._run or _Run(self.stream.epoch, self.stream.share())
+        run = self._run
+        if run is None or run.epoch != self.stream.epoch:  # there was none yet, or the stream itself was moved on
+            run = _Run(self.stream.epoch, self.stream.share())
         return run.share.state_after(run.consumed)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
