@@ -4,6 +4,7 @@ import io
 import pickle
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from rs_gpt4v_builder import LlavaCollator, images
 from rs_gpt4v_builder.conversation import IGNORE, IMAGE_ID
-from rs_gpt4v_builder.dialogues import one_of
+from rs_gpt4v_builder.dialogues import Dialogue, one_of, read_text, sheets
 from rs_gpt4v_builder.errors import OptionError, RowError
 from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
@@ -136,6 +137,8 @@ def test_the_hf_form_has_576_places_and_its_own_names() -> None:
     assert tuple(hf["pixel_values"].shape) == (2, 3, 336, 336)
     for number in range(3):
         ids = llava["input_ids"][number][llava["attention_mask"][number] == 1].tolist()
+        if IMAGE_ID in ids:  # a special token like any other: no dummy prefix behind it
+            del ids[ids.index(IMAGE_ID) + 1]
         want = [n for i in ids for n in ([32000] * 576 if i == IMAGE_ID else [i])]
         mask = hf["attention_mask"][number] == 1
         assert hf["input_ids"][number][mask].tolist() == want
@@ -157,7 +160,7 @@ QUESTIONS = [(f"Is there a {thing}?", answer) for thing, answer in (("ship", "ye
 
 def test_fit_takes_one_caption_and_says_once_what_it_left_out() -> None:
     collate = collator()
-    with pytest.warns(UserWarning, match=r"left out 2 question-answer pairs.*Stream\(pairs=\"each\"\) shows all"):
+    with pytest.warns(UserWarning, match="left out 2 question-answer pairs.*`Stream` shows all"):
         batch = collate([row(*CAPTIONS)])
     assert learnt(batch) == " One.</s>"
     with warnings.catch_warnings():
@@ -176,7 +179,8 @@ def test_fit_takes_all_that_fits_without_a_warning() -> None:
 
 @pytest.mark.parametrize("form", ["llava", "hf"])
 def test_fit_takes_whole_dialogues_up_to_the_last_token(form: str) -> None:
-    sizes = [len(collator(form="hf").encode(row(*QUESTIONS[:n])["conversations"])[0]) for n in (1, 2, 3)]
+    more = 0 if form == "hf" else 575
+    sizes = [len(collator(form=form).encode(row(*QUESTIONS[:n])["conversations"])[0]) + more for n in (1, 2, 3)]
     for room, want in [(sizes[2], 3), (sizes[2] - 1, 2), (sizes[1], 2), (sizes[1] - 1, 1), (sizes[0], 1)]:
         collate = collator(form=form, max_length=room)
         with warnings.catch_warnings():
@@ -271,7 +275,7 @@ def without(name: str, item: Row) -> Row:
 BAD_ROWS = {
     "null image": (
         row(("Q", "A"), image=None),
-        r"found a null image.*holds no bytes for it.*your own copy of the source",
+        r"found a null image.*holds no bytes for it.*your own copy of the source.*`rs-gpt4v fill`",
     ),
     "no image column": (without("image", row(("Q", "A"))), "no column `image`"),
     "no conversations": (without("conversations", row(("Q", "A"))), "found no `conversations`"),
@@ -310,6 +314,79 @@ def test_strict_mode_takes_what_the_original_takes(name: str) -> None:
     assert collate.masked == (name == "empty answer")
 
 
+def test_a_strict_batch_of_nothing_to_learn_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    collate = collator(strict=True)
+    collate([row(("Q", "")), row(("Q", "A"))])
+    assert not caplog.messages
+    collate([row(("Q", ""))])
+    assert caplog.messages == ["a batch of 1 malformed rows has nothing to learn: its mean loss is not a number"]
+
+
+def test_malformed_rows_can_be_left_out_and_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    collate = collator(on_error="skip")
+    good = row(("Q", "A")), text_row()
+    batch = collate([good[0], row(("Q", ""), id="bad"), good[1], row(("Q", "A"), image=None, id="null")])
+    for name, value in collator()(good).items():
+        assert torch.equal(batch[name], value)
+    assert collate.skipped == 2
+    first, second = caplog.messages
+    assert first.startswith("row 1 that is skipped: row 'bad': found turn 2 (gpt) that is empty")
+    assert second.startswith("row 2 that is skipped: row 'null': found a null image")
+
+
+def test_the_log_of_skipped_rows_does_not_grow_with_them(caplog: pytest.LogCaptureFixture) -> None:
+    collate = collator(on_error="skip")
+    bad = [text_row("Q", "") | {"id": f"bad/{number}"} for number in range(120)]
+    collate([text_row(), *bad])
+    assert collate.skipped == 120
+    named = [message.split("'")[1] for message in caplog.messages]
+    assert named == ["bad/0", "bad/1", "bad/2", "bad/3", "bad/4", "bad/9", "bad/99"]
+
+
+def test_a_batch_of_which_nothing_is_left_is_an_error_all_the_same() -> None:
+    collate = collator(on_error="skip")
+    with pytest.raises(
+        RowError, match=r"found 2 rows of which none can be trained on.*row 'b': found turn 2"
+    ) as caught:
+        collate([row(("Q", ""), id="a"), row(("Q", ""), id="b")])
+    assert caught.value.row == "b"
+    assert collate.skipped == 2
+
+
+def test_counters_are_right_from_several_threads() -> None:
+    collate = collator(on_error="skip", pairs="fit")
+    rows = [row(("Q", "A"), ("Q", "B")), row(("Q", ""))]
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("ignore")
+        list(pool.map(lambda _: collate(rows), range(40)))
+    assert (collate.left_out, collate.skipped) == (40, 40)
+
+
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["x", "y" * 30])), min_size=1, max_size=9),
+    room=st.integers(850, 1150),
+)
+def test_fit_takes_the_first_sheet_of_the_row(pairs: list[tuple[str, str]], room: int) -> None:
+    item = row(*pairs)
+    collate = collator(max_length=room)
+
+    def measure(dialogue: Dialogue, first: bool) -> int:
+        turns = [{"from": turn.role, "value": turn.value} for turn in dialogue.turns]
+        turns[0]["value"] = "<image>\n" + turns[0]["value"]
+        alone = len(collate.encode(turns)[0])
+        # behind another dialogue there is no head, no image, and no `▁`, newline behind it
+        return alone + 575 if first else alone - head
+
+    head = len(collate.encode([{"from": "human", "value": "<image>\nQ"}, {"from": "gpt", "value": "A"}])[0])
+    head -= len(TOKENIZER.encode("USER: Q ASSISTANT: A</s>", prefix=False))
+    sheet = next(sheets(read_text(item), room, measure))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        batch = collate([item])
+    assert learnt(batch) == "".join(f" {pairs[number][1]}</s>" for number in sheet)
+    assert collate.left_out == len(pairs) - len(sheet)
+
+
 def test_strict_mode_takes_a_tag_without_an_image_column_for_text() -> None:
     batch = collator(strict=True)([without("image", row(("Q", "A"), pairs=None))])
     assert IMAGE_ID not in batch["input_ids"]
@@ -323,10 +400,11 @@ def test_an_image_cut_in_two_is_refused_by_the_form_that_counts() -> None:
 
 BAD_OPTIONS = {
     "form": ({"form": "peft"}, "form='peft' is not known: use one of 'llava', 'hf'"),
-    "template": ({"template": "v0"}, "template='v0' is not known: use one of 'v1', 'plain'"),
+    "template": ({"template": "v0"}, "template='v0' is not known: use one of 'v1', 'plain', 'llama_2'"),
     "pixels": ({"pixels": "bf16"}, "pixels='bf16' is not known: use one of 'float32', 'uint8'"),
     "aspect": ({"aspect": "anyres"}, "aspect='anyres' is not known: use one of 'pad', 'crop'"),
     "pairs": ({"pairs": "each"}, "pairs='each' is not known: use one of 'fit', 'one'"),
+    "on_error": ({"on_error": "ignore"}, "on_error='ignore' is not known: use one of 'raise', 'skip'"),
     "packing": ({"packing": "image"}, "packing='image' is not available yet: known is only None"),
     "max_length": ({"max_length": 0}, "max_length=0 is not a number of tokens"),
 }

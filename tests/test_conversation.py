@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_builder import LlavaCollator, load_tokenizer
 from rs_gpt4v_builder.conversation import (
-    GPT,
-    HUMAN,
     IGNORE,
     IMAGE_ID,
+    LLAMA_2,
     V1,
+    Encoded,
     Encoder,
-    Turn,
+    Template,
     find_template,
     first_fault,
-    parse_turns,
     prepare_turns,
     tag_first,
 )
 from rs_gpt4v_builder.errors import OptionError, RowError
 from rs_gpt4v_builder.masking import original_spans
 from rs_gpt4v_builder.tokenizer import LlamaTokenizer, byte_tokenizer
+from rs_gpt4v_builder.turns import GPT, HUMAN, Turn, parse_turns
 from shared import shared
 from tiny_tokenizer import tiny_model
 
@@ -61,14 +61,16 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return load_tokenizer(path)
 
 
-@given(pairs=DIALOGUE, tag=st.booleans(), legacy=st.booleans())
+@pytest.mark.parametrize(("template", "end"), [(V1, "</s>"), (LLAMA_2, " </s>")], ids=["v1", "llama_2"])
+@given(pairs=DIALOGUE, tag=st.booleans(), legacy=st.booleans(), apart=st.booleans())
 def test_what_is_learnt_is_every_answer_and_its_end(
-    tokenizer: LlamaTokenizer, pairs: list[tuple[str, str]], tag: bool, legacy: bool
+    tokenizer: LlamaTokenizer, template: Template, end: str, pairs: Any, tag: bool, legacy: bool, apart: bool
 ) -> None:
     pairs = [(question, answer.replace("<s>", "x")) for question, answer in pairs]  # no prefix within an answer
-    encoded = Encoder(V1, tokenizer, legacy=legacy).encode(turns_of(pairs, tag=tag), has_image=tag)
+    encoder = Encoder(template, tokenizer, legacy=legacy, apart=apart)
+    encoded = encoder.encode(turns_of(pairs, tag=tag), has_image=tag)
     spoken = [tokenizer.decode(encoded.ids[start:end]) for start, end in encoded.spans]
-    assert spoken == [f" {answer}</s>" for _, answer in pairs]
+    assert spoken == [f" {answer}{end}" for _, answer in pairs]
     assert encoded.ids[0] == tokenizer.bos_id
     assert encoded.ids.count(IMAGE_ID) == tag
     labels = encoded.labels()
@@ -76,26 +78,29 @@ def test_what_is_learnt_is_every_answer_and_its_end(
     assert labels == [number if n in inside else IGNORE for n, number in enumerate(encoded.ids)]
 
 
-@given(pairs=DIALOGUE, tag=st.booleans(), legacy=st.booleans())
+@pytest.mark.parametrize("template", [V1, LLAMA_2], ids=["v1", "llama_2"])
+@given(pairs=DIALOGUE, tag=st.booleans(), legacy=st.booleans(), apart=st.booleans())
 def test_one_pass_finds_what_the_original_finds_by_counting(
-    tokenizer: LlamaTokenizer, pairs: list[tuple[str, str]], tag: bool, legacy: bool
+    tokenizer: LlamaTokenizer, template: Template, pairs: Any, tag: bool, legacy: bool, apart: bool
 ) -> None:
-    encoder = Encoder(V1, tokenizer, legacy=legacy)
+    encoder = Encoder(template, tokenizer, legacy=legacy, apart=apart)
     turns = turns_of(pairs, tag=tag)
-    assert first_fault(turns) == ""
+    assert first_fault(turns, template) == ""
     encoded = encoder.encode(turns, has_image=tag)
     counted = original_spans(encoder, encoder.prompt(turns), encoded.ids, has_image=tag, max_length=2048)
     assert counted == encoded.spans
 
 
+@pytest.mark.parametrize("template", [V1, LLAMA_2], ids=["v1", "llama_2"])
 @given(first=DIALOGUE, second=DIALOGUE, tag=st.booleans(), legacy=st.booleans())
 def test_encodings_of_dialogues_add_up(
-    tokenizer: LlamaTokenizer, first: Any, second: Any, tag: bool, legacy: bool
+    tokenizer: LlamaTokenizer, template: Template, first: Any, second: Any, tag: bool, legacy: bool
 ) -> None:
-    encoder = Encoder(V1, tokenizer, legacy=legacy)
+    encoder = Encoder(template, tokenizer, legacy=legacy)
     parts = turns_of(first, tag=tag), turns_of(second)
     whole = encoder.encode([*parts[0], *parts[1]], has_image=tag)
-    assert encoder.encode(parts[0], has_image=tag) + encoder.encode(parts[1], has_image=tag, first=False) == whole
+    joined = encoder.encode(parts[0], has_image=tag), encoder.encode(parts[1], has_image=tag, first=False)
+    assert Encoded.join(joined) == whole
 
 
 @given(pairs=DIALOGUE, length=st.integers(0, 200))
@@ -121,6 +126,70 @@ def test_the_prompt_is_vicunas() -> None:
     # the text before the image ends with a space, the text behind it begins with the dummy prefix
     assert decode(ids[:at]) == f"<s> {system} USER: "
     assert decode(ids[at + 1 :]) == want.partition("<image>")[2].replace("\nQ1", " \nQ1")
+
+
+def test_the_prompt_of_llama_2_is_that_of_its_chat() -> None:
+    encoder = Encoder(LLAMA_2, byte_tokenizer(), legacy=False)
+    turns = turns_of([("Q1", "A1"), ("Q2", "A2")], tag=True)
+    head, _, rest = encoder.prompt(turns).partition("<</SYS>>")
+    assert head.startswith("[INST] <<SYS>>\nYou are a helpful language and vision assistant. You are able to ")
+    assert head.endswith("natural language.\n")
+    assert rest == "\n\n<image>\nQ1 [/INST] A1 </s><s>[INST] Q2 [/INST] A2 </s>"
+    ids = encoder.encode(turns, has_image=True).ids
+    decode = encoder.tokenizer.decode
+    at = ids.index(IMAGE_ID)
+    assert decode(ids[:at]) == f"<s> {head}<</SYS>>\n\n"
+    assert decode(ids[at + 1 :]) == " \nQ1 [/INST] A1 </s><s>[INST] Q2 [/INST] A2 </s>"
+
+
+def test_ids_and_labels_of_llama_2_piece_by_piece(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(tiny_model())
+    tokenizer = load_tokenizer(tmp_path)
+    ids, labels = LlavaCollator(tokenizer, template="llama_2").encode(talk("the a", "the", "on", "a"), has_image=False)
+    end = ["▁", "[", "<0x2F>", "I", "N", "ST", "]"]
+    assert tokenizer.bpe.id_to_token(int(ids[0])) == "<s>"
+    text = [tokenizer.bpe.id_to_token(int(number)) for number in ids]
+    first = text.index("</s>")
+    assert text[first - 9 :] == [
+        *end, "▁the", "▁", "</s>", "<s>", "[", "I", "N", "ST", "]", "▁", "on", *end, "▁a", "▁", "</s>",
+    ]  # fmt: skip
+    learnt = [tokenizer.bpe.id_to_token(int(number)) for number in labels if number != IGNORE]
+    assert learnt == ["▁the", "▁", "</s>", "▁a", "▁", "</s>"]
+    assert np.array_equal(labels[labels != IGNORE], ids[labels != IGNORE])
+
+
+FAULTS_OF_LLAMA_2 = {
+    "empty answer": (talk("Q", ""), r"turn 2 \(gpt\) that is empty"),
+    "empty question": (talk("Q", "A", "", "B"), r"turn 3 \(human\) that is empty"),
+    "no answer": (talk("Q", "A", "Q"), "a last turn of the human"),
+    "mark at the end": (talk("Q", "A [/INST]"), r"turn 2 \(gpt\) with a literal `\[/INST\]`"),
+    "mark in the question": (talk("Q [/INST] x", "A"), r"turn 1 \(human\) with a literal `\[/INST\]`"),
+    "end in the question": (talk("Q </s> x", "A"), "a literal `</s>`"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS_OF_LLAMA_2)
+def test_what_the_original_masks_in_llama_2_is_an_error_or_in_strict_mode_masked(name: str) -> None:
+    messages, message = FAULTS_OF_LLAMA_2[name]
+    with pytest.raises(RowError, match=message):
+        LlavaCollator(byte_tokenizer(), template="llama_2").encode(messages)
+    strict = LlavaCollator(byte_tokenizer(), template="llama_2", strict=True)
+    _, labels = strict.encode(messages)
+    assert (labels == IGNORE).all()
+    assert strict.masked == 1
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_llama_2_needs_a_first_question_as_the_original_does(strict: bool) -> None:
+    with pytest.raises(RowError, match="found an empty first turn, expected a question"):
+        LlavaCollator(byte_tokenizer(), template="llama_2", strict=strict).encode(talk("", "A"))
+
+
+def test_the_mark_of_one_template_is_text_in_the_other() -> None:
+    _, labels = LlavaCollator(byte_tokenizer(), template="llama_2").encode(talk("Q ASSISTANT: x", "A"))
+    assert (labels != IGNORE).any()
+    _, labels = LlavaCollator(byte_tokenizer()).encode(talk("Q [/INST] x", "A"))
+    assert (labels != IGNORE).any()
 
 
 @pytest.mark.parametrize(
@@ -230,8 +299,8 @@ def test_the_plain_template_wants_one_pair_with_an_image(messages: list[dict[str
 
 
 def test_an_unknown_template_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="template='llama_2' is not known: use one of 'v1', 'plain'"):
-        find_template("llama_2")
+    with pytest.raises(OptionError, match="template='v0' is not known: use one of 'v1', 'plain', 'llama_2'"):
+        find_template("v0")
 
 
 def test_prepared_turns_are_the_rows_where_nothing_is_to_do() -> None:

@@ -6,10 +6,12 @@ The batch of `form="llava"` is that of `DataCollatorForSupervisedDataset` in hao
 `LlavaForConditionalGeneration` of transformers.
 """
 
+import logging
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,24 +21,19 @@ from . import images
 from .conversation import (
     IGNORE,
     IMAGE_ID,
-    IMAGE_TAG,
     MEND,
     WELL_FORMED,
     Encoded,
     Encoder,
-    Turn,
     find_template,
     first_fault,
-    parse_turns,
     prepare_turns,
 )
-from .dialogues import Dialogue, RowText, has_tag, one_of, read_text, row_name
+from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, row_name, sheets
 from .errors import OptionError, RowError
 from .masking import mask_as_original
 from .tokenizer import LlamaTokenizer
-
-FEATURES = 576
-"""Features that the model puts in the place of one image: (336 / 14)²."""
+from .turns import IMAGE_TAG, Turn, parse_turns
 
 HF_IMAGE_ID, HF_PAD_ID = 32000, 32001
 """`<image>` and `<pad>` in the vocabulary of the llava-1.5-hf checkpoints."""
@@ -47,9 +44,14 @@ _KNOWN: dict[str, tuple[object, ...]] = {
     "aspect": images.ASPECTS,
     "pairs": ("fit", "one"),
     "packing": (None,),
+    "on_error": ("raise", "skip"),
 }
 
 Ids = npt.NDArray[np.int64]
+
+_LOG = logging.getLogger(__name__)
+_NAMED = 5
+"""Skipped rows that the log names one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,13 @@ class Sample:
     pixels: images.Pixels | None
 
 
+class Part(NamedTuple):
+    """One dialogue of a sample: its turns as they are tokenized, and their encoding."""
+
+    turns: list[Turn]
+    encoded: Encoded
+
+
 class LlavaCollator:
     """Turns a list of rows into a batch; the `collate_fn` of a stock `DataLoader`. Can be pickled.
 
@@ -76,9 +85,15 @@ class LlavaCollator:
 
     Args:
         tokenizer: What `load_tokenizer` gives.
-        form: `llava` puts -200 where the image goes; `hf` puts 576 ids 32000 there and names the
-            images `pixel_values`.
-        template: `v1` (LLaVA-1.5's tuning) or `plain` (its projector's pre-training).
+        form: `llava` puts -200 where the image goes and tokenizes what follows as a text of its
+            own, as the original code does; `hf` puts 576 ids 32000 there, names the images
+            `pixel_values`, and is equal to what transformers' `LlavaProcessor` makes of the same
+            prompt. There the image is a special token like any other, so behind it stands no `▁`:
+            `32000, 13` where the original has `-200, 29871, 13`. Each model sees in training what
+            it will see when it is used.
+        template: `v1` (LLaVA-1.5's tuning), `plain` (its projector's pre-training) or `llama_2`
+            (LLaVA on Llama 2 chat). What the original does with malformed samples of it is the
+            same, but for an empty first question, at which it stops: that is always an error.
         max_length: Most tokens of a sample, the image's 576 features among them.
         legacy: Whether the tokenizer behaves as `LlamaTokenizer(legacy=True)`; Vicuna 1.5 has
             False.
@@ -90,6 +105,9 @@ class LlavaCollator:
             question in common (so one caption of an image); a single dialogue that is too long is
             cut. `one` takes one dialogue, another one each `epoch`.
         packing: None; nothing else is available yet.
+        on_error: `raise` stops at a malformed row with an error that names it; `skip` leaves it out
+            of its batch, which then has fewer rows, says so in the log and counts it. A batch of
+            which nothing is left is an error all the same.
 
     Attributes:
         epoch: Number of the epoch, which you set; 0 at first. Only `pairs="one"` looks at it. The
@@ -97,6 +115,8 @@ class LlavaCollator:
         left_out: Pairs of question and answer that `pairs="fit"` left out so far, in this process.
         masked: Rows that `strict=True` masked whole so far, in this process.
         cut: Rows that were cut at `max_length` so far, in this process.
+        skipped: Malformed rows that `on_error="skip"` left out of their batches so far, in this
+            process.
 
     Raises:
         OptionError: An argument has an unknown value.
@@ -115,8 +135,9 @@ class LlavaCollator:
         aspect: str = "pad",
         pairs: str = "fit",
         packing: str | None = None,
+        on_error: str = "raise",
     ) -> None:
-        given = {"form": form, "pixels": pixels, "aspect": aspect, "pairs": pairs}
+        given = {"form": form, "pixels": pixels, "aspect": aspect, "pairs": pairs, "on_error": on_error}
         for name, value in given.items():
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
@@ -127,10 +148,21 @@ class LlavaCollator:
         self.tokenizer, self.template = tokenizer, find_template(template)
         self.form, self.pixels, self.aspect, self.pairs = form, pixels, aspect, pairs
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
+        self.on_error = on_error
         self.epoch = 0
-        self.left_out = self.masked = self.cut = 0
+        self.left_out = self.masked = self.cut = self.skipped = 0
         self._warned = False
-        self._encoder = Encoder(self.template, tokenizer, legacy=legacy)
+        self._lock = threading.Lock()
+        self._encoder = Encoder(self.template, tokenizer, legacy=legacy, apart=form == "llava")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lock, which cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy with a lock of its own."""
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Make a batch.
@@ -149,24 +181,15 @@ class LlavaCollator:
                 (that model counts the places), and absent where no row has one.
 
         Raises:
-            RowError: A row cannot be trained on; the message names it.
+            RowError: A row cannot be trained on; the message names it. With `on_error="skip"` only
+            where no row is left.
             OptionError: There are no rows.
         """
         if not rows:
             raise OptionError("a batch of no rows: give one or more")
-        samples = [self._sample(row) for row in rows]
-        longest = max(len(sample.input_ids) for sample in samples)
-        pad_id = HF_PAD_ID if self.form == "hf" else self.tokenizer.pad_id
-        shape = len(samples), longest
-        input_ids, labels = np.full(shape, pad_id, np.int64), np.full(shape, IGNORE, np.int64)
-        mask = np.zeros(shape, np.int64)
-        for number, sample in enumerate(samples):
-            length = len(sample.input_ids)
-            input_ids[number, :length] = sample.input_ids
-            labels[number, :length] = sample.labels
-            mask[number, :length] = 1
-        batch = {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
-        return {name: torch.from_numpy(array) for name, array in (batch | self._images(samples)).items()}
+        samples = self._samples(rows)
+        batch = self._texts(samples) | self._images(samples)
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
 
     def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
         """Encode one conversation as the original code does, without padding.
@@ -189,6 +212,43 @@ class LlavaCollator:
         turns = prepare_turns(parse_turns(conversations, row=""), self.template, has_image=has_image, row="")
         return self._arrays(self._encode(turns, has_image, row=""))
 
+    def _samples(self, rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+        """Make the sample of each row, or of those that can be trained on."""
+        samples = []
+        for row in rows:
+            try:
+                samples.append(self._sample(row))
+            except RowError as error:
+                if self.on_error == "raise":
+                    raise
+                self._skip(error)
+                last = error
+        if not samples:
+            raise RowError(
+                f"found {len(rows)} rows of which none can be trained on, expected a batch with something to learn; "
+                f"mend the source of the rows. The last of them: {last}",
+                row=last.row,
+            )
+        return samples
+
+    def _texts(self, samples: list[Sample]) -> dict[str, Ids]:
+        """Pad the texts to the longest: (B, L) each."""
+        longest = max(len(sample.input_ids) for sample in samples)
+        pad_id = HF_PAD_ID if self.form == "hf" else self.tokenizer.pad_id
+        shape = len(samples), longest
+        input_ids, labels = np.full(shape, pad_id, np.int64), np.full(shape, IGNORE, np.int64)
+        mask = np.zeros(shape, np.int64)
+        for number, sample in enumerate(samples):
+            length = len(sample.input_ids)
+            input_ids[number, :length] = sample.input_ids
+            labels[number, :length] = sample.labels
+            mask[number, :length] = 1
+        if self.strict and (labels == IGNORE).all():
+            _LOG.warning(
+                "a batch of %d malformed rows has nothing to learn: its mean loss is not a number", len(samples)
+            )
+        return {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
+
     def _sample(self, row: Mapping[str, Any]) -> Sample:
         name, image = row_name(row), row.get("image")
         text = read_text(row)
@@ -197,7 +257,7 @@ class LlavaCollator:
         encoded = self._choose(text, image is not None, name)
         input_ids, labels = self._arrays(encoded)
         if len(input_ids) > self.max_length - self._features_to_come(input_ids):
-            self.cut += 1
+            self._count("cut", 1)
         input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
         self._check_sample(input_ids, labels, name)
         wanted = image is not None and (self.form == "llava" or tagged)
@@ -222,48 +282,54 @@ class LlavaCollator:
 
     def _choose(self, text: RowText, has_image: bool, name: str) -> Encoded:
         """Encode the dialogues of a row that go into its sample."""
-        if self.pairs == "one" and len(text.dialogues) > 1:
+        parts = self._one(text, has_image, name) if self.pairs == "one" else self._fit(text, has_image, name)
+        if self.strict:
+            # what becomes of a malformed sample follows from the whole of it
+            turns = [turn for part in parts for turn in part.turns]
+            if first_fault(turns, self.template):
+                return self._encode(turns, has_image, name)
+        return parts[0].encoded if len(parts) == 1 else Encoded.join(part.encoded for part in parts)
+
+    def _one(self, text: RowText, has_image: bool, name: str) -> list[Part]:
+        """Take the one dialogue whose turn it is in this epoch."""
+        number = 0
+        if len(text.dialogues) > 1:
             if not name:
                 do = "keep the column `id`, or use pairs='fit'"
                 raise RowError.of(name, "no `id`", "one, as pairs='one' chooses by it", do)
             number = one_of(name, self.epoch, len(text.dialogues))
-            turns, encoded = self._begin(text, text.dialogues[number], has_image, name)
+        return [self._part(text, text.dialogues[number], True, has_image, name)]
+
+    def _fit(self, text: RowText, has_image: bool, name: str) -> list[Part]:
+        """Take the row's first sheet: dialogues in order while they fit, none that asks the same."""
+        if len(text.dialogues) == 1:
+            return [self._part(text, text.dialogues[0], True, has_image, name)]
+        parts: list[Part] = []
+
+        def measure(dialogue: Dialogue, first: bool) -> int:
+            parts.append(self._part(text, dialogue, first, has_image, name))
+            ids = parts[-1].encoded.ids
+            return len(ids) + (FEATURES - 1 if IMAGE_ID in ids else 0)
+
+        if self.template.single:
+            measure(text.dialogues[0], True)
         else:
-            turns, encoded = self._fit(text, has_image, name)
-        # only in the strict mode: what becomes of a malformed sample follows from the whole of it
-        return self._encode(turns, has_image, name) if self._fault(turns) else encoded
+            # what was measured last did not fit if the sheet ends before the row does
+            parts = parts[: len(next(sheets(text, self.max_length, measure)))]
+        self._count_left_out(sum(one.pairs for one in text.dialogues) - sum(len(part.turns) // 2 for part in parts))
+        return parts
 
-    def _fit(self, text: RowText, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:
-        """Take dialogues in order while they fit; return their turns and the encoding."""
-        turns, encoded = self._begin(text, text.dialogues[0], has_image, name)
-        asked = text.dialogues[0].questions()
-        taken = text.dialogues[0].pairs
-        budget = self.max_length - (FEATURES - 1 if text.tagged and has_image else 0)
-        for dialogue in () if self.template.single else text.dialogues[1:]:
-            questions = dialogue.questions()
-            if questions & asked:
-                continue
-            more = self._ready(text.join(dialogue, first=False), has_image, name)
-            extension = self._encoder.encode(more, has_image=has_image, first=False)
-            if len(encoded.ids) + len(extension.ids) > budget:
-                break
-            turns, encoded = turns + more, encoded + extension
-            asked |= questions
-            taken += dialogue.pairs
-        self._count_left_out(sum(dialogue.pairs for dialogue in text.dialogues) - taken)
-        return turns, encoded
-
-    def _begin(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> tuple[list[Turn], Encoded]:
-        """Encode the first dialogue of a sample."""
-        turns = self._ready(text.join(dialogue, first=True), has_image, name)
-        return turns, self._encoder.encode(turns, has_image=has_image)
+    def _part(self, text: RowText, dialogue: Dialogue, first: bool, has_image: bool, name: str) -> Part:
+        """Encode one dialogue of a sample."""
+        turns = self._ready(text.join(dialogue, first=first), has_image, name)
+        return Part(turns, self._encoder.encode(turns, has_image=has_image, first=first))
 
     def _ready(self, turns: list[Turn], has_image: bool, name: str) -> list[Turn]:
         """Rewrite the turns of a dialogue; refuse a malformed one outside the strict mode."""
         ready = prepare_turns(turns, self.template, has_image=has_image, row=name)
         if self.strict:
             return ready
-        fault = self._fault(ready)
+        fault = first_fault(ready, self.template)
         if fault:
             raise RowError.of(name, fault, WELL_FORMED, MEND)
         places = sum(turn.value.count(IMAGE_TAG) for turn in ready) if has_image else 0
@@ -273,17 +339,12 @@ class LlavaCollator:
             raise RowError.of(name, found, expected, "remove the others")
         return ready
 
-    def _fault(self, turns: list[Turn]) -> str:
-        if self.template.single:
-            return "" if turns[1].value else "an empty answer"
-        return first_fault(turns)
-
     def _encode(self, turns: list[Turn], has_image: bool, row: str) -> Encoded:
         """Encode the turns of a whole sample as the original does, malformed ones included."""
         encoded = self._encoder.encode(turns, has_image=has_image)
         if not has_image:
             encoded = encoded.cut(self.max_length)
-        fault = "" if self.template.single else first_fault(turns)
+        fault = "" if self.template.single else first_fault(turns, self.template)
         if not fault:
             return encoded
         encoded, masked = mask_as_original(
@@ -295,7 +356,7 @@ class LlavaCollator:
         )
         if masked and not self.strict:
             raise RowError.of(row, fault, WELL_FORMED, MEND)
-        self.masked += masked
+        self._count("masked", int(masked))
         return encoded
 
     def _arrays(self, encoded: Encoded) -> tuple[Ids, Ids]:
@@ -347,13 +408,26 @@ class LlavaCollator:
                 images.normalise(image, out=place)
         return {"pixel_values" if self.form == "hf" else "images": stack}
 
+    def _count(self, name: str, number: int) -> int:
+        """Add to a counter, also from several threads; return what it then is."""
+        with self._lock:
+            total: int = getattr(self, name) + number
+            setattr(self, name, total)
+            return total
+
+    def _skip(self, error: RowError) -> None:
+        """Count a row that is left out; name the first few in the log, then one at each power of ten."""
+        total = self._count("skipped", 1)
+        if total <= _NAMED or str(total).strip("0") == "1":
+            _LOG.warning("row %d that is skipped: %s", total, error)
+
     def _count_left_out(self, count: int) -> None:
-        self.left_out += count
+        self._count("left_out", count)
         if count and not self._warned:
             self._warned = True
             warnings.warn(
                 f"pairs='fit' left out {count} question-answer pairs of a row: a sequence takes whole dialogues "
-                'while they fit, and one of those that ask the same. The coming Stream(pairs="each") shows all '
-                "of them. This is said once; `left_out` goes on counting",
+                "while they fit, and one of those that ask the same. `Stream` shows all of them over its epochs. "
+                "This is said once; `left_out` goes on counting",
                 stacklevel=2,
             )

@@ -8,33 +8,22 @@ and the parts are tokenized once. Both cuts are safe: one is before a space, and
 vocabulary has a space behind another character; the other is at `</s>`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import OptionError, RowError
-from .tokenizer import EOS, UNK, LlamaTokenizer
+from .tokenizer import BOS, EOS, UNK, LlamaTokenizer
+from .turns import GPT, HUMAN, IMAGE_TAG, Turn
 
-IMAGE_TAG = "<image>"
 IMAGE_ID = -200
 """Stands in the ids where the image's features go (`IMAGE_TOKEN_INDEX` of LLaVA)."""
 
 IGNORE = -100
 """Label of what is not learnt (`IGNORE_INDEX` of LLaVA and of torch)."""
 
-HUMAN, GPT = "human", "gpt"
 
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message; `role` is `human` or `gpt`."""
-
-    role: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch of prompt text.
 
     Attributes:
@@ -57,12 +46,17 @@ class Template:
         head: Text at the very beginning. What follows it begins with a space.
         render: Turns to the segments behind the head. The flag tells whether they follow the head;
             else they go on behind another dialogue's last `</s>`.
+        mark: What separates a question from its answer; the original code splits rounds at it.
+        bare: Whether a round begins with text, which alone gets a dummy prefix that it has not
+            behind `</s>`; else it begins with `<s>`.
         single: Whether a conversation is exactly one question and its answer, with an image.
     """
 
     name: str
     head: str
     render: Callable[[Sequence[Turn], bool], list[Segment]]
+    mark: str = ""
+    bare: bool = False
     single: bool = False
 
 
@@ -73,11 +67,16 @@ class Encoded:
     ids: list[int]
     spans: list[tuple[int, int]]
 
-    def __add__(self, other: "Encoded") -> "Encoded":
-        """Return the two, one behind the other."""
-        shift = len(self.ids)
-        moved = [(start + shift, end + shift) for start, end in other.spans]
-        return Encoded(self.ids + other.ids, self.spans + moved)
+    @classmethod
+    def join(cls, parts: Iterable["Encoded"]) -> "Encoded":
+        """Return the parts as one, each behind the other."""
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        for part in parts:
+            shift = len(ids)
+            ids += part.ids
+            spans += [(start + shift, end + shift) for start, end in part.spans]
+        return cls(ids, spans)
 
     def cut(self, length: int) -> "Encoded":
         """Return the first `length` ids."""
@@ -92,20 +91,33 @@ class Encoded:
         return labels
 
 
+_REMEMBERED_LENGTH, _REMEMBERED_TEXTS = 256, 1 << 13
+"""Longest text whose ids are kept, and how many of them: questions made by template and short answers come again."""
+
+
 class Encoder:
-    """Encodes turns with one template and one tokenizer. Can be pickled.
+    """Encodes turns with one template and one tokenizer. Can be pickled and used by several threads.
 
     Args:
         template: The prompt's form.
         tokenizer: LLaMA's tokenizer.
         legacy: Whether text behind a special token gets a dummy prefix (`legacy=True` of
             transformers).
+        apart: Whether the image parts the text into chunks that are tokenized each by itself, as
+            LLaVA's code does, so that text behind it gets the dummy prefix. Else the image is a
+            special token like any other, as in transformers.
     """
 
-    def __init__(self, template: Template, tokenizer: LlamaTokenizer, *, legacy: bool) -> None:
+    def __init__(self, template: Template, tokenizer: LlamaTokenizer, *, legacy: bool, apart: bool = True) -> None:
         self.template, self.tokenizer, self.legacy = template, tokenizer, legacy
+        self._behind_image = apart or legacy
+        self._seen: dict[tuple[str, bool], list[int]] = {}
         # the system sentence is the same in every sample, so it is tokenized once
-        self._head = [tokenizer.bos_id, *tokenizer.encode(template.head, prefix=True)]
+        self._head = [tokenizer.bos_id, *tokenizer.encode(template.head, prefix=True, legacy=legacy)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was remembered: a worker process remembers its own."""
+        return self.__dict__ | {"_seen": {}}
 
     def encode(self, turns: Sequence[Turn], *, has_image: bool, first: bool = True) -> Encoded:
         """Encode turns that went through `prepare_turns`.
@@ -115,50 +127,76 @@ class Encoder:
             has_image: Whether `<image>` in the text is the place of the image; else it is text like
                 any other.
             first: Whether `<s>` and the template's head go before them. The encodings of several
-                dialogues, all but the first without it, add up to the encoding of all their turns,
+                dialogues, all but the first without it, join to the encoding of all their turns,
                 where each ends with an answer.
         """
         ids = list(self._head) if first else []
         spans = []
         # behind the head the text goes on; else it stands behind <s>, which begins a chunk, or </s>
         prefix = not self.template.head if first else self.legacy
-        for segment in self.template.render(turns, first):
+        for text, learn, eos in self.template.render(turns, first):
             start = len(ids)
-            prefix = self._put(ids, segment.text, prefix, has_image)
-            if segment.eos:
+            prefix = self._put(ids, text, prefix, has_image)
+            if eos:
                 ids.append(self.tokenizer.eos_id)
                 prefix = self.legacy
-            if segment.learn:
+            if learn:
                 spans.append((start, len(ids)))
         return Encoded(ids, spans)
 
-    def _put(self, ids: list[int], text: str, prefix: bool, has_image: bool) -> bool:
-        """Append the ids of a text; return whether text behind it gets the dummy prefix.
-
-        What follows an image tag is a chunk of its own, hence `▁`, newline (29871, 13) behind the
-        image.
-        """
-        for number, chunk in enumerate(text.split(IMAGE_TAG) if has_image else [text]):
-            if number:
-                ids.append(IMAGE_ID)
-                prefix = True
-            if chunk:
-                ids += self.tokenizer.encode(chunk, prefix=prefix, legacy=self.legacy)
-                prefix = False
-        return prefix
+    def length(self, text: str, *, has_image: bool) -> int:
+        """Return the number of ids of a text tokenized by itself, with `<s>`; an image is one."""
+        ids = [self.tokenizer.bos_id]
+        self._put(ids, text, True, has_image)
+        return len(ids)
 
     def prompt(self, turns: Sequence[Turn]) -> str:
         """Return the whole prompt as text, as the original code builds it."""
         parts = (part.text + EOS * part.eos for part in self.template.render(turns, True))
         return self.template.head + "".join(parts)
 
+    def _put(self, ids: list[int], text: str, prefix: bool, has_image: bool) -> bool:
+        """Append the ids of a text; return whether text behind it gets the dummy prefix.
+
+        Where the image parts the text, what follows it is a chunk of its own, hence `▁`, newline
+        (29871, 13) behind the image.
+        """
+        if not (has_image and IMAGE_TAG in text):
+            ids += self._ids(text, prefix)
+            return prefix and not text
+        for number, chunk in enumerate(text.split(IMAGE_TAG)):
+            if number:
+                ids.append(IMAGE_ID)
+                prefix = self._behind_image
+            if chunk:
+                ids += self._ids(chunk, prefix)
+                prefix = False
+        return prefix
+
+    def _ids(self, text: str, prefix: bool) -> list[int]:
+        """Ids of a text, remembered if it is short."""
+        key = text, prefix
+        ids = self._seen.get(key)
+        if ids is None:
+            ids = self.tokenizer.encode(text, prefix=prefix, legacy=self.legacy)
+            if len(text) <= _REMEMBERED_LENGTH:
+                if len(self._seen) >= _REMEMBERED_TEXTS:
+                    self._seen.clear()
+                self._seen[key] = ids
+        return ids
+
 
 V1_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
-V1_ANSWER = " ASSISTANT: "
-"""What separates a question from its answer; the original code splits rounds at it."""
+LLAMA_2_SYSTEM = (
+    "You are a helpful language and vision assistant. "
+    "You are able to understand the visual content that the user provides, "
+    "and assist the user with a variety of tasks using natural language."
+)
+# the cut between what is tokenized once and what goes on with the first question is before a space
+_LLAMA_2_HEAD, _, _LLAMA_2_REST = f"[INST] <<SYS>>\n{LLAMA_2_SYSTEM}\n<</SYS>>\n\n".rpartition(" ")
 
 
 def _render_v1(turns: Sequence[Turn], first: bool) -> list[Segment]:
@@ -176,15 +214,32 @@ def _render_v1(turns: Sequence[Turn], first: bool) -> list[Segment]:
     return [*segments, Segment(text)] if text else segments
 
 
+def _render_llama_2(turns: Sequence[Turn], first: bool) -> list[Segment]:
+    """`[INST] q [/INST] a </s><s>[INST] q ...`; an empty message disappears with all around it."""
+    segments = []
+    text = f" {_LLAMA_2_REST}" if first else ""
+    for number, turn in enumerate(turns):
+        if not turn.value:
+            continue
+        if turn.role == HUMAN:
+            text += f"{turn.value} [/INST]" if first and number == 0 else f"{BOS}[INST] {turn.value} [/INST]"
+            continue
+        segments += [Segment(text), Segment(f" {turn.value} ", learn=True, eos=True)]
+        text = ""
+    return [*segments, Segment(text)] if text else segments
+
+
 def _render_plain(turns: Sequence[Turn], first: bool) -> list[Segment]:
     """`<image>caption` and a newline: the question is not used."""
     return [Segment(IMAGE_TAG), Segment(f"{turns[1].value}\n", learn=True)]
 
 
-V1 = Template("v1", V1_SYSTEM, _render_v1)
+V1 = Template("v1", V1_SYSTEM, _render_v1, mark=" ASSISTANT: ", bare=True)
+LLAMA_2 = Template("llama_2", _LLAMA_2_HEAD, _render_llama_2, mark="[/INST] ")
 PLAIN = Template("plain", "", _render_plain, single=True)
-TEMPLATES = {template.name: template for template in (V1, PLAIN)}
-"""`v1` is what LLaVA-1.5 is tuned with, `plain` what its projector is trained with before."""
+TEMPLATES = {template.name: template for template in (V1, PLAIN, LLAMA_2)}
+"""`v1` is what LLaVA-1.5 is tuned with, `plain` what its projector is trained with before. `llama_2` is that of LLaVA
+on Llama 2 chat (`conv_llava_llama_2` of the original)."""
 
 
 def find_template(name: str) -> Template:
@@ -196,29 +251,6 @@ def find_template(name: str) -> Template:
     if name not in TEMPLATES:
         raise OptionError.unknown("template", name, TEMPLATES)
     return TEMPLATES[name]
-
-
-def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list[Turn]:
-    """Read turns from LLaVA's form, dicts of `from` and `value`.
-
-    Raises:
-        RowError: A speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's
-            id for the message.
-    """
-    turns = []
-    for number, message in enumerate(conversations, 1):
-        role, value = message.get("from"), message.get("value")
-        if role not in (HUMAN, GPT):
-            found, expected = f"turn {number} from {role!r}", "'human' or 'gpt'"
-            raise RowError.of(row, found, expected, "rename or remove the speaker")
-        if not isinstance(value, str):
-            found = f"turn {number} with the value {value!r}"
-            raise RowError.of(row, found, "text", "fill it in or remove the turn")
-        if not _is_unicode(value):
-            found = f"turn {number} with half of a surrogate pair in {value[:40]!r}"
-            raise RowError.of(row, found, "Unicode text", "decode the source's text again")
-        turns.append(Turn(role, value))
-    return turns
 
 
 def prepare_turns(turns: Sequence[Turn], template: Template, *, has_image: bool, row: str) -> list[Turn]:
@@ -237,7 +269,7 @@ def prepare_turns(turns: Sequence[Turn], template: Template, *, has_image: bool,
     Raises:
         RowError: The original would stop with an error, too: no turns, the same speaker twice.
     """
-    ready = [Turn(turn.role, tag_first(turn.value)) for turn in turns] if has_image else [*turns]
+    ready = [_tagged_first(turn) for turn in turns] if has_image else [*turns]
     if template.single:
         _check_single(ready, template, has_image, row)
         return ready
@@ -250,6 +282,9 @@ def prepare_turns(turns: Sequence[Turn], template: Template, *, has_image: bool,
         if turn.role != (HUMAN, GPT)[number % 2]:
             found, expected = f"two {turn.role} turns in a row", "human and gpt in turn"
             raise RowError.of(row, found, expected, "join or remove one of them")
+    if template is LLAMA_2 and not ready[0].value:
+        expected = "a question, as the template 'llama_2' needs in the first turn"
+        raise RowError.of(row, "an empty first turn", expected, "fill it in or leave the row out")
     return ready
 
 
@@ -260,35 +295,40 @@ def tag_first(text: str) -> str:
     return f"{IMAGE_TAG}\n{text.replace(IMAGE_TAG, '').strip()}".strip()
 
 
+def _tagged_first(turn: Turn) -> Turn:
+    return Turn(turn.role, tag_first(turn.value)) if IMAGE_TAG in turn.value else turn
+
+
 WELL_FORMED = "questions and answers in turn, none empty and none with the prompt's own marks"
 MEND = "mend or remove it, or use strict=True to learn nothing of it as the original does"
 
 
-def first_fault(turns: Sequence[Turn]) -> str:
+def first_fault(turns: Sequence[Turn], template: Template) -> str:
     """Say what in the turns misleads the original's search for answers, or nothing: an empty string.
 
     A literal `<s>` is no fault: the original's counts come out right with it.
     """
-    for number, turn in enumerate(turns, 1):
-        name = f"turn {number} ({turn.role})"
-        if not turn.value:
-            return f"{name} that is empty"
-        for literal in (EOS, UNK):
-            if literal in turn.value:
-                return f"{name} with a literal `{literal}`, a special token"
-        if V1_ANSWER in f" {turn.value} ":
-            return f"{name} with a literal `{V1_ANSWER.strip()}`, the mark of an answer"
+    if template.single:
+        return "" if turns[1].value else "an empty answer"
+    for number, (role, value) in enumerate(turns, 1):
+        fault = _fault_of(value, template.mark)
+        if fault:
+            return f"turn {number} ({role}) {fault}"
     if turns[-1].role == HUMAN:
         return "a last turn of the human, without an answer"
     return ""
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _fault_of(value: str, mark: str) -> str:
+    if not value:
+        return "that is empty"
+    if "<" in value:
+        for literal in (EOS, UNK):
+            if literal in value:
+                return f"with a literal `{literal}`, a special token"
+    if mark in f" {value} ":
+        return f"with a literal `{mark.strip()}`, the mark of an answer"
+    return ""
 
 
 def _check_single(turns: list[Turn], template: Template, has_image: bool, row: str) -> None:

@@ -2,23 +2,34 @@
 
 A row of a release is one image and one task. Its pairs of question and answer carry a number each
 (`pairs[].dialogue`): pairs of one number depend on each other in their order, those of different
-numbers are independent. Nothing here needs a tokenizer or torch.
+numbers are independent. A sheet is a part of a row's dialogues that goes into one sample. Nothing
+here needs a tokenizer or torch.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .conversation import GPT, HUMAN, IMAGE_TAG, Turn, parse_turns
 from .errors import RowError
+from .estimate import estimate_tokens
+from .turns import GPT, HUMAN, IMAGE_TAG, Turn, parse_turns
+
+FEATURES = 576
+"""Features that the model puts in the place of one image: (336 / 14)²."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """Turns that belong together, in order."""
+    """Turns that belong together, in order.
+
+    Attributes:
+        turns: The turns.
+        positions: Positions of its pairs in the row.
+    """
 
     turns: tuple[Turn, ...]
+    positions: tuple[int, ...]
 
     @property
     def pairs(self) -> int:
@@ -74,19 +85,136 @@ def read_text(row: Mapping[str, Any]) -> RowText:
         raise RowError.of(name, found, expected, "do not drop or rename the column")
     turns = parse_turns(messages, row=name)
     if not pairs:
-        return RowText((Dialogue(tuple(turns)),), tagged=False)
+        return RowText((Dialogue(tuple(turns), tuple(range(len(turns) // 2))),), tagged=False)
     numbers = _numbers(pairs, turns, name)
-    bare = [Turn(turn.role, _untagged(turn.value)) for turn in turns]
-    groups: dict[int, list[Turn]] = {}
+    bare = [_untagged(turn) for turn in turns]
+    groups: dict[int, list[int]] = {}
     for position, number in enumerate(numbers):
-        groups.setdefault(number, []).extend(bare[2 * position : 2 * position + 2])
-    dialogues = tuple(Dialogue(tuple(group)) for group in groups.values())
+        groups.setdefault(number, []).append(position)
+    dialogues = tuple(
+        Dialogue(tuple(bare[turn] for at in group for turn in (2 * at, 2 * at + 1)), tuple(group))
+        for group in groups.values()
+    )
     return RowText(dialogues, tagged=has_tag(turns))
 
 
 def has_tag(turns: Sequence[Turn]) -> bool:
     """Tell whether any turn has an image tag."""
     return any(IMAGE_TAG in turn.value for turn in turns)
+
+
+Measure = Callable[[Dialogue, bool], int]
+"""Tokens of a dialogue. The flag tells whether it is the first of a sample: then those of the image
+and of the prompt's head are among them."""
+
+
+def sheets(text: RowText, budget: int, measure: Measure) -> Iterator[tuple[int, ...]]:
+    """Cut a row into sheets, each with as many of its dialogues in order as fit.
+
+    Every dialogue is in exactly one sheet. No sheet asks the same twice: of several captions with
+    one question each is in a sheet of its own. A single dialogue that is too long is a sheet by
+    itself.
+
+    Args:
+        text: The row's text.
+        budget: Most tokens of a sheet.
+        measure: Tells the tokens of a dialogue.
+
+    Yields:
+        Positions of dialogues in `text.dialogues`, ascending.
+    """
+    questions = [dialogue.questions() for dialogue in text.dialogues]
+    left = list(range(len(questions)))
+    while left:
+        sheet = _next_sheet(text, left, questions, budget, measure)
+        yield sheet
+        taken = set(sheet)
+        left = [number for number in left if number not in taken]
+
+
+def estimated_sheets(text: RowText, max_length: int, *, template: str = "v1") -> list[tuple[int, ...]]:
+    """Cut a row into sheets of at most `max_length` tokens by an estimate, without a tokenizer.
+
+    The estimate is never too low (see `estimate_tokens`), so a collator with the same `max_length`
+    has room for every dialogue of a sheet.
+
+    Args:
+        text: The row's text.
+        max_length: Most tokens of a sample, the 576 of the image among them.
+        template: The collator's template.
+
+    Returns:
+        Positions of dialogues in `text.dialogues` for each sheet, at least one.
+    """
+    head, pair = _FRAME[template]
+    head += FEATURES if text.tagged or any(has_tag(dialogue.turns) for dialogue in text.dialogues) else 0
+
+    def measure(dialogue: Dialogue, first: bool) -> int:
+        words = sum(estimate_tokens(turn.value) for turn in dialogue.turns)
+        return words + pair * ((len(dialogue.turns) + 1) // 2) + (head if first else 0)
+
+    return list(sheets(text, max_length, measure))
+
+
+_FRAME = {"v1": (44, 9), "plain": (4, 2)}
+"""Most tokens of a template's head with the image's place, and of what it puts around a question and its answer."""
+
+
+def is_whole(row: Mapping[str, Any], max_length: int) -> bool:
+    """Tell at once that a row is one sheet as it stands; False where that takes a closer look.
+
+    Much faster than to read the row's text and to cut it into sheets, and enough for most rows: the
+    bytes of the text, a bound of its tokens, fit, no question is asked twice, the dialogues follow
+    one another and the image's tag stands at the head. Only for templates of several pairs.
+
+    Args:
+        row: A row of a release.
+        max_length: Most tokens of a sample, the 576 of the image among them.
+    """
+    pairs, messages = row.get("pairs"), row.get("conversations")
+    if not pairs or not messages:
+        return False
+    head, frame = _FRAME["v1"]
+    values = [message["value"] for message in messages]
+    text = "".join(values)
+    if (len(text) if text.isascii() else len(text.encode())) + frame * len(pairs) + head + FEATURES > max_length:
+        return False
+    if text.rfind(IMAGE_TAG) > 0:
+        return False
+    questions = {value.strip() for value in values[2::2]}
+    questions.add(values[0].removeprefix(IMAGE_TAG).strip())
+    numbers = [pair["dialogue"] for pair in pairs]
+    return len(questions) == len(pairs) and numbers == sorted(numbers)
+
+
+def select(row: Mapping[str, Any], dialogues: Sequence[int], text: RowText | None = None) -> dict[str, Any]:
+    """Make the sample of a row that shows some of its dialogues.
+
+    Args:
+        row: A row of a release.
+        dialogues: Positions of dialogues, in the order of their first pairs, as in
+            `read_text(row).dialogues`.
+        text: What `read_text` gives, where it is at hand already.
+
+    Returns:
+        The row with `conversations` and `pairs` of these dialogues only, the image's tag at the
+        head of the first turn, and `shown`, the positions of the pairs in the release's row. All
+        else is as it was. A row without `pairs` is one dialogue and keeps its turns.
+
+    Raises:
+        RowError: The row's text is malformed.
+    """
+    text = text or read_text(row)
+    chosen = [text.dialogues[number] for number in dialogues]
+    positions = [position for dialogue in chosen for position in dialogue.positions]
+    turns = [turn for number, one in enumerate(chosen) for turn in text.join(one, first=not number)]
+    pairs, shown = row.get("pairs"), row.get("shown")
+    sample = dict(row)
+    sample["conversations"] = [{"from": turn.role, "value": turn.value} for turn in turns]
+    sample["shown"] = positions if shown is None else [shown[position] for position in positions]
+    if pairs:
+        sample["pairs"] = [pairs[position] for position in positions]
+    return sample
 
 
 def one_of(row: str, epoch: int, count: int) -> int:
@@ -102,6 +230,24 @@ def one_of(row: str, epoch: int, count: int) -> int:
     """
     digest = hashlib.sha256(row.encode()).digest()
     return (int.from_bytes(digest[:8], "big") + epoch) % count
+
+
+def _next_sheet(
+    text: RowText, left: Sequence[int], questions: Sequence[set[str]], budget: int, measure: Measure
+) -> tuple[int, ...]:
+    """Take dialogues in order while they fit, none that asks what was asked."""
+    sheet = [left[0]]
+    room = budget - measure(text.dialogues[left[0]], True)
+    asked = set(questions[left[0]])
+    for number in left[1:]:
+        if questions[number] & asked:
+            continue
+        room -= measure(text.dialogues[number], False)
+        if room < 0:
+            break
+        sheet.append(number)
+        asked |= questions[number]
+    return tuple(sheet)
 
 
 def _numbers(pairs: Any, turns: list[Turn], name: str) -> list[int]:
@@ -125,5 +271,6 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _untagged(text: str) -> str:
-    return text.replace(IMAGE_TAG, "").strip() if IMAGE_TAG in text else text
+def _untagged(turn: Turn) -> Turn:
+    value = turn.value
+    return Turn(turn.role, value.replace(IMAGE_TAG, "").strip()) if IMAGE_TAG in value else turn

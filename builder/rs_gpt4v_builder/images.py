@@ -34,7 +34,8 @@ ASPECTS = ("pad", "crop")
 
 FILL_IN = (
     "the release holds no bytes for it, because its source may not be redistributed: "
-    "fill `image` in from your own copy of the source, where `source_id` is its name"
+    "fill `image` in from your own copy of the source, where `source_id` is its name "
+    "(a coming version has the command `rs-gpt4v fill` for that)"
 )
 """What to do about a null image."""
 

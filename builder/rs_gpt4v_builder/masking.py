@@ -1,13 +1,13 @@
 """Which malformed samples the original code masks whole, found by its own way of counting.
 
-LLaVA's `preprocess_v1` looks for the answers by lengths: it cuts the prompt at `</s>` into rounds,
-tokenizes each, and each one's question, and adds the lengths up. Where the sum is not the number of
-ids that are not padding, and less than the model's maximum, it prints a warning and learns nothing
-of the sample. For a well-formed conversation the sum is right and the result is what
-`conversation.py` finds in one pass, so only the others have to be counted like this.
+LLaVA's `preprocess_v1` and `preprocess_llama_2` look for the answers by lengths: they cut the
+prompt at `</s>` into rounds, tokenize each, and each one's question, and add the lengths up. Where
+the sum is not the number of ids that are not padding, and less than the model's maximum, they print
+a warning and learn nothing of the sample. For a well-formed conversation the sum is right and the
+result is what `conversation.py` finds in one pass, so only the others have to be counted like this.
 """
 
-from .conversation import IMAGE_TAG, V1_ANSWER, Encoded, Encoder
+from .conversation import Encoded, Encoder
 from .tokenizer import EOS
 
 
@@ -26,16 +26,17 @@ def original_spans(
     Returns:
         The spans, or None where the sample is masked whole.
     """
+    mark = encoder.template.mark
     position = 1  # behind <s>
     spans = []
     for number, text in enumerate(prompt.split(EOS)):
-        parts = text.split(V1_ANSWER)
+        parts = text.split(mark)
         if not text or len(parts) != 2:
             break
         # without its own <s> and without the lone `▁` that the space at its end becomes
-        question = _length(encoder, parts[0] + V1_ANSWER, has_image) - 2
-        length = _length(encoder, text, has_image)  # its own <s> stands in for the </s>
-        if number and not encoder.legacy:
+        question = encoder.length(parts[0] + mark, has_image=has_image) - 2
+        length = encoder.length(text, has_image=has_image)  # its own <s> stands in for the </s>
+        if number and encoder.template.bare and not encoder.legacy:
             # alone the round begins with a dummy prefix, behind </s> it does not: ▁US ER against
             # USER
             question, length = question - 1, length - 1
@@ -53,10 +54,3 @@ def mask_as_original(
     """Return a malformed sample as the original trains on it, and whether it is masked whole."""
     spans = original_spans(encoder, prompt, ids, has_image=has_image, max_length=max_length)
     return Encoded(ids, spans or []).cut(len(ids)), spans is None
-
-
-def _length(encoder: Encoder, text: str, has_image: bool) -> int:
-    """Number of ids of a text tokenized by itself, with `<s>`."""
-    chunks = text.split(IMAGE_TAG) if has_image else [text]
-    ids = encoder.tokenizer.encode_batch(chunks, prefix=True, legacy=encoder.legacy)
-    return len(chunks) + sum(map(len, ids))
