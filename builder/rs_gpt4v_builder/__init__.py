@@ -7,22 +7,16 @@
 
 The modules, in the order in which they use each other:
 
-    errors        what can be wrong with a tokenizer file, an option, a release or a row
-
-    store         the files of a release, local or remote, by byte range
-    parquet       column chunks of a file through a store
-    cachedir      where a reader keeps what it made of a release
-    index         where every row lies
-    text          the texts of the rows, in any order
-    groups        images that are no byte ranges
-    remote        a release over a network
-    release       Release and its Rows: a sequence without a copy of the data
-
+    errors        what can be wrong with a tokenizer file, an option or a row
     spm           a sentencepiece model file, read without sentencepiece
     tokenizer     LLaMA's tokenizer on the `tokenizers` library
+    turns         the turns of a conversation as a row holds them
+    estimate      how many tokens a text will have, without a tokenizer
     conversation  turns -> ids and the spans to learn, in one pass
     masking       which samples the original code masks whole, and how it counts
     dialogues     the independent dialogues of a row, and which of them to take
+    messages      a row as chat messages, for TRL and for any processor
+    lengths       batches of samples of like length, as LLaVA groups them
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
     collate       rows -> a padded batch of tensors
 
@@ -35,12 +29,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .collate import LlavaCollator
-    from .release import Release, Rows
+    from .lengths import LengthGroupedSampler
+    from .messages import open_image, to_messages
     from .tokenizer import load_tokenizer
 
-__all__ = ["LlavaCollator", "Release", "Rows", "load_tokenizer"]
+__all__ = ["LengthGroupedSampler", "LlavaCollator", "load_tokenizer", "open_image", "to_messages"]
 
-_HOME = {"LlavaCollator": "collate", "Release": "release", "Rows": "release", "load_tokenizer": "tokenizer"}
+_HOME = {
+    "LengthGroupedSampler": "lengths",
+    "LlavaCollator": "collate",
+    "load_tokenizer": "tokenizer",
+    "open_image": "messages",
+    "to_messages": "messages",
+}
 _EXTRA = ("torch", "tokenizers")
 
 
