@@ -5,7 +5,7 @@ DEMO ?= .demo
 BIN := $(VENV)/bin
 MARK := $(VENV)/.installed
 
-.PHONY: demo test test-long lint format bench docs clean
+.PHONY: demo test test-long test-compat lint format bench docs clean
 
 $(MARK): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -21,6 +21,9 @@ test: $(MARK) lint  ## the whole suite but the long part
 
 test-long: $(MARK)  ## what takes minutes
 	$(BIN)/python -m pytest -m long
+
+test-compat: $(MARK)  ## a release in every version of datasets; ENVS="newest datasets-2.14.7" for some
+	$(BIN)/python tests/compat/run.py $(ENVS)
 
 lint: $(MARK)
 	$(BIN)/ruff format --check .

@@ -15,14 +15,19 @@ It stands at the bottom of the import graph, needs `datasets` and `pyarrow` only
 line, so that it also serves as a loading script where scripts still run (`datasets` <= 3.6).
 """
 
+import dataclasses
+import hashlib
+import io
 import json
 import mmap
 import os
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import datasets
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -294,77 +299,239 @@ def image_ranges(path: str) -> list[list[tuple[int, int] | None]]:
     return groups
 
 
-class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]  # `datasets` has no types
-    """Reads a release: one config a task, one a source, `all` and `mini`, whichever the release has.
+@dataclasses.dataclass
+class RSGPT4VConfig(datasets.BuilderConfig):  # type: ignore[misc]  # `datasets` has no types
+    """What to read of a release: its name is `all`, `mini`, a task or a source."""
 
-    Configs and splits come from the release's manifest, not from a list in here. Open it with `RSGPT4V.open`, which
-    puts the manifest's digest into the cache key: a release that was made again is never served from the old cache.
+    columns: list[str] | None = None
+    """Columns to read, all by default. Bytes of the others are neither read nor fetched."""
+
+
+class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]
+    """Reads a release, local or remote: one config a task, one a source, `all` and `mini`, whichever the release has.
+
+    Configs and splits come from the release's manifest, not from a list in here, and the manifest's digest is part of
+    the cache key: a release that was made again is never served from the old cache.
+
+    A remote release is read by ranges of bytes in the thread that iterates, and pyarrow is handed complete buffers: no
+    thread of its own is in Python when the interpreter ends, so a stream may be left at any point.
     """
 
+    BUILDER_CONFIG_CLASS = RSGPT4VConfig
     DEFAULT_CONFIG_NAME = "all"
 
     @classmethod
-    def open(cls, folder: str, config: str = "all", **options: Any) -> "RSGPT4V":
+    def open(
+        cls, folder: str | os.PathLike[str], config: str = "all", columns: list[str] | None = None, **options: Any
+    ) -> "RSGPT4V":
         """Open `config` of the release in `folder`.
 
         Args:
-            folder: A release folder.
+            folder: A release folder, or its address: `hf://datasets/<name>`, `https://...`, whatever fsspec reads.
             config: `all`, `mini`, a task or a source.
-            options: Passed to `datasets.DatasetBuilder` (`cache_dir` and so on).
+            columns: Columns to read, all by default.
+            options: Passed to `datasets.DatasetBuilder`: `cache_dir`, `token`, `storage_options` by protocol.
 
         Raises:
             FileNotFoundError: `folder` holds no manifest.
-            ValueError: The release has no such config.
+            ValueError: The release has no such config, or a row no such column.
+            OSError: The release cannot be read; the message names the file.
         """
-        import hashlib
+        builder = cls(config_name=config, data_dir=os.fspath(folder), columns=columns, **options)
+        builder._files()
+        return builder
 
-        manifest = _read_manifest(folder)
-        _config_files(manifest, config, folder)
-        digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-        return cls(config_name=config, data_dir=folder, hash=digest, **options)
+    def __init__(self, **options: Any) -> None:
+        # without `data_dir`, a loading script reads the folder that it lies in
+        root = options.get("data_dir") or options.get("base_path") or os.path.dirname(os.path.abspath(__file__))
+        self._root: str = root if "://" in root else os.path.abspath(root)
+        protocol = self._root.split("://")[0]
+        self._access: dict[str, Any] = dict((options.get("storage_options") or {}).get(protocol, {}))
+        if protocol == "hf" and options.get("token") is not None:
+            self._access.setdefault("token", options["token"])
+        self._manifest: dict[str, Any] = self._read_manifest()
+        entries = {shard["path"]: shard for shard in self._manifest["shards"]} | self._manifest["files"]
+        self._sizes: dict[str, int] = {path: entry["bytes"] for path, entry in entries.items()}
+        state = json.dumps([options.get("hash"), self._manifest], sort_keys=True)
+        options["hash"] = hashlib.sha256(state.encode()).hexdigest()
+        options["config_name"] = options.get("config_name") or self.DEFAULT_CONFIG_NAME
+        super().__init__(**options)
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=FEATURES)
+        columns = self.config.columns or list(FEATURES)
+        unknown = [name for name in columns if name not in FEATURES]
+        if unknown:
+            raise ValueError(f"a row has no column {', '.join(unknown)}; it has {', '.join(FEATURES)}")
+        return datasets.DatasetInfo(features=datasets.Features({name: FEATURES[name] for name in columns}))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        root = self.config.data_dir or os.path.dirname(os.path.abspath(__file__))
-        if "://" not in root:
-            root = os.path.abspath(root)
-        files = _config_files(_read_manifest(root), self.config.name, root)
-        found = dl_manager.download({s: [os.path.join(root, p) for p in paths] for s, paths in files.items()})
-        return [datasets.SplitGenerator(name=s, gen_kwargs={"files": paths}) for s, paths in found.items()]
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"files": files, "groups": [None] * len(files)})
+            for split, files in self._files().items()
+        ]
 
-    def _generate_tables(self, files: list[str]) -> Iterator[tuple[str, pa.Table]]:
-        # ParquetFile, not the packaged builder's scanner: stopping that one early aborts the interpreter at exit
+    def _generate_tables(
+        self, files: list[str], groups: list[tuple[int, ...] | None]
+    ) -> Iterator[tuple[str, pa.Table]]:
         schema = pa.schema(self.info.features.type)
-        for i, path in enumerate(files):
-            with open(path, "rb") as file:
-                parquet = pq.ParquetFile(file)
-                for g in range(parquet.num_row_groups):
-                    table = parquet.read_row_group(g, columns=schema.names)
-                    yield f"{i}_{g}", table.select(schema.names).cast(schema)
+        for i, (path, chosen) in enumerate(zip(files, groups, strict=True)):
+            shard = self._shard(path)
+            for g in range(shard.groups) if chosen is None else chosen:
+                yield f"{i}_{g}", shard.table(g, schema.names).cast(schema)
+
+    def _generate_more_gen_kwargs(
+        self, files: list[str], groups: list[tuple[int, ...] | None]
+    ) -> Iterator[dict[str, Any]]:
+        """Cut the shards into row groups: what `IterableDataset.reshard` asks for."""
+        for path, chosen in zip(files, groups, strict=True):
+            parts = range(self._shard(path).groups) if chosen is None else chosen
+            yield {"files": [path] * len(parts), "groups": [(g,) for g in parts]}
+
+    def _shard(self, path: str) -> "_Shard":
+        return _Shard(*_locate(f"{self._root}/{path}", self._access), self._sizes[path])
+
+    def _read_manifest(self) -> dict[str, Any]:
+        fs, path = _locate(f"{self._root}/manifest.json", self._access)
+        fs.invalidate_cache()  # of listings: a branch may have moved since this process looked at it
+        try:
+            manifest: dict[str, Any] = json.loads(_read(fs, path))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{self._root} is no release of RS-GPT4V: it holds no manifest.json") from None
+        return manifest
+
+    def _files(self) -> dict[str, list[str]]:
+        """Paths of the shards of this config, by split, in the order of SPLITS."""
+        shards = [shard["path"] for shard in self._manifest["shards"]]  # data/<task>/<source>/<split>-*.parquet
+        configs = {"all": shards, "mini": [path for path in self._manifest["files"] if path.startswith("mini/")]}
+        for path in shards:
+            _, task, source, _ = path.split("/")
+            configs.setdefault(task, []).append(path)
+            configs.setdefault(source, []).append(path)
+        chosen = configs.get(self.config.name)
+        if chosen is None:
+            raise ValueError(f"{self._root} has no config {self.config.name!r}; it has {', '.join(configs)}")
+        by_split = {s: [p for p in chosen if p.split("/")[-1].split("-")[0] == s] for s in SPLITS}
+        return {split: paths for split, paths in by_split.items() if paths}
 
 
-def _read_manifest(folder: str) -> dict[str, Any]:
-    path = os.path.join(folder, "manifest.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            manifest: dict[str, Any] = json.load(file)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{folder} is no release of RS-GPT4V: it holds no manifest.json") from None
-    return manifest
+class _Shard:
+    """A Parquet file, anywhere, of which only the footer and the columns asked for are read."""
+
+    TAIL = 1 << 16  # read at first: the whole footer of most shards
+    GAP = 1 << 16  # columns no further apart are fetched as one range
+
+    def __init__(self, fs: Any, path: str, size: int) -> None:
+        self.fs, self.path, self.size = fs, path, size
+        tail = _read(fs, path, max(size - self.TAIL, 0), size)
+        footer = int.from_bytes(tail[-8:-4], "little") + 8
+        if tail[-4:] != b"PAR1" or footer > size:
+            raise ValueError(
+                f"{path} does not end as a Parquet file of {size} bytes: it is not what the manifest lists"
+            )
+        if footer > len(tail):
+            tail = _read(fs, path, size - footer, size)
+        self.metadata = pq.read_metadata(pa.BufferReader(tail))
+        self.groups: int = self.metadata.num_row_groups
+
+    def table(self, group: int, columns: list[str]) -> pa.Table:
+        """Read `columns` of one row group, in the order asked."""
+        pieces = [(start, _read(self.fs, self.path, start, stop)) for start, stop in self.ranges(group, columns)]
+        file = pq.ParquetFile(_Pieces(self.size, pieces), metadata=self.metadata, pre_buffer=False)
+        return file.read_row_group(group, columns=columns, use_threads=False).select(columns)
+
+    def ranges(self, group: int, columns: list[str]) -> list[tuple[int, int]]:
+        """Where the bytes of `columns` lie: first byte and the one after the last, neighbours joined."""
+        found: list[tuple[int, int]] = []
+        chunks = self.metadata.row_group(group)
+        for chunk in (chunks.column(i) for i in range(chunks.num_columns)):
+            if chunk.path_in_schema.split(".")[0] not in columns:
+                continue
+            start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+            stop = start + chunk.total_compressed_size
+            if found and 0 <= start - found[-1][1] <= self.GAP:
+                found[-1] = (found[-1][0], stop)
+            else:
+                found.append((start, stop))
+        return found
 
 
-def _config_files(manifest: dict[str, Any], config: str, folder: str) -> dict[str, list[str]]:
-    """Paths of the shards of one config, by split, in the order of SPLITS."""
-    shards = [shard["path"].split("/") for shard in manifest["shards"]]  # data/<task>/<source>/<split>-*.parquet
-    mini = [path.split("/") for path in manifest["files"] if path.startswith("mini/")]
-    configs = {"all": shards, "mini": mini}
-    for parts in shards:
-        configs.setdefault(parts[1], []).append(parts)
-        configs.setdefault(parts[2], []).append(parts)
-    if config not in configs:
-        raise ValueError(f"{folder} has no config {config!r}; it has {', '.join(configs)}")
-    chosen = configs[config]
-    by_split = {s: ["/".join(p) for p in chosen if p[-1].split("-")[0] == s] for s in SPLITS}
-    return {split: paths for split, paths in by_split.items() if paths}
+class _Pieces(io.RawIOBase):
+    """Some ranges of a file, in memory, as a file of the full size: to read outside of them is an error."""
+
+    def __init__(self, size: int, pieces: list[tuple[int, bytes]]) -> None:
+        self._size = size
+        self._pieces = [(start, memoryview(data)) for start, data in pieces]
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> Any:  # a memoryview, which pyarrow takes without a copy
+        stop = self._size if size < 0 else min(self._at + size, self._size)
+        for start, data in self._pieces:
+            if start <= self._at and stop <= start + len(data):
+                part = data[self._at - start : stop - start]
+                self._at = stop
+                return part
+        raise OSError(f"bytes {self._at} to {stop} were not fetched")
+
+
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds to wait before each further try of a remote read that failed for a reason that may pass."""
+
+
+def _locate(address: str, access: dict[str, Any]) -> tuple[Any, str]:
+    # asked for at every use: a file system must not be carried into another process
+    fs, path = fsspec.core.url_to_fs(address, **access)
+    return fs, path
+
+
+def _read(fs: Any, path: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """Read bytes `start` to `stop` of a file, or all of it; try again where a network failed."""
+    waits = iter(() if "file" in fs.protocol else WAITS)
+    while True:
+        try:
+            return _read_once(fs, path, start, stop)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            wait = next(waits, None) if _may_pass(error) else None
+            if wait is None:
+                part = "" if start is None else f" from byte {start} to {stop}"
+                raise OSError(f"{path} cannot be read{part}: {error!r}") from error
+        time.sleep(wait)
+
+
+def _read_once(fs: Any, path: str, start: int | None, stop: int | None) -> bytes:
+    if start is None or stop is None:
+        data: bytes = fs.cat_file(path)
+        return data
+    if fs.async_impl:
+        data = fs.cat_file(path, start=start, end=stop)
+    else:  # through a file without a cache, which would read on for megabytes
+        with fs.open(path, "rb", cache_type="none") as file:
+            file.seek(start)
+            data = file.read(stop - start)
+    if len(data) > stop - start:
+        raise ValueError("the server ignores ranges of bytes")
+    if len(data) < stop - start:
+        raise ConnectionError(f"{len(data)} bytes came")
+    return data
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a failed read may succeed later: a busy or broken server, a cut connection."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return status in (408, 429) or status >= 500
+    return not isinstance(error, (PermissionError, TypeError, ValueError, ImportError))
