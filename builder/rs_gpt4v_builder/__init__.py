@@ -7,7 +7,17 @@
 
 The modules, in the order in which they use each other:
 
-    errors        what can be wrong with a tokenizer file, an option or a row
+    errors        what can be wrong with a tokenizer file, an option, a release or a row
+
+    store         the files of a release, local or remote, by byte range
+    parquet       column chunks of a file through a store
+    cachedir      where a reader keeps what it made of a release
+    index         where every row lies
+    text          the texts of the rows, in any order
+    groups        images that are no byte ranges
+    remote        a release over a network
+    release       Release and its Rows: a sequence without a copy of the data
+
     spm           a sentencepiece model file, read without sentencepiece
     tokenizer     LLaMA's tokenizer on the `tokenizers` library
     turns         the turns of a conversation as a row holds them
@@ -31,13 +41,16 @@ if TYPE_CHECKING:
     from .collate import LlavaCollator
     from .lengths import LengthGroupedSampler
     from .messages import open_image, to_messages
+    from .release import Release, Rows
     from .tokenizer import load_tokenizer
 
-__all__ = ["LengthGroupedSampler", "LlavaCollator", "load_tokenizer", "open_image", "to_messages"]
+__all__ = ["LengthGroupedSampler", "LlavaCollator", "Release", "Rows", "load_tokenizer", "open_image", "to_messages"]
 
 _HOME = {
     "LengthGroupedSampler": "lengths",
     "LlavaCollator": "collate",
+    "Release": "release",
+    "Rows": "release",
     "load_tokenizer": "tokenizer",
     "open_image": "messages",
     "to_messages": "messages",
