@@ -42,15 +42,26 @@ if TYPE_CHECKING:
     from .lengths import LengthGroupedSampler
     from .messages import open_image, to_messages
     from .release import Release, Rows
+    from .stream import Stream
     from .tokenizer import load_tokenizer
 
-__all__ = ["LengthGroupedSampler", "LlavaCollator", "Release", "Rows", "load_tokenizer", "open_image", "to_messages"]
+__all__ = [
+    "LengthGroupedSampler",
+    "LlavaCollator",
+    "Release",
+    "Rows",
+    "Stream",
+    "load_tokenizer",
+    "open_image",
+    "to_messages",
+]
 
 _HOME = {
     "LengthGroupedSampler": "lengths",
     "LlavaCollator": "collate",
     "Release": "release",
     "Rows": "release",
+    "Stream": "stream",
     "load_tokenizer": "tokenizer",
     "open_image": "messages",
     "to_messages": "messages",

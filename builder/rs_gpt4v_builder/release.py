@@ -103,9 +103,36 @@ class Release:
 
     def image(self, shard: Shard, line: Line) -> bytes | None:
         """Return the image of one line of the index."""
-        if line.offset >= 0:
-            return self._store.read(shard.path, line.offset, line.offset + line.length)
-        return None if line.offset == NULL else self._images.image(shard.path, line.group, line.row)
+        return self._image(shard.path, line.offset, line.length, line.group, line.row)
+
+    def fetch(self, shards: Sequence[str], lines: Lines) -> list[Row]:
+        """Read many rows, in the order given; the shortest way there is.
+
+        Args:
+            shards: Path of the shard of each row.
+            lines: Their lines of the index, (n,) of `index.LINE`.
+        """
+        groups, numbers = lines["group"].tolist(), lines["row"].tolist()
+        rows = self.texts.rows(shards, groups, numbers)
+        places = zip(shards, lines["offset"].tolist(), lines["length"].tolist(), groups, numbers, strict=True)
+        for row, place in zip(rows, places, strict=True):
+            if row["image"] is not None:
+                row["image"] = {"bytes": self._image(*place), "path": row["image"][0]}
+        return rows
+
+    def ahead(self, shards: Sequence[str], lines: Lines) -> None:
+        """Say that the images of these rows will be fetched soon, where the store can make use of it."""
+        tell = getattr(self._store, "ahead", None)
+        if tell is None:
+            return
+        for shard, offset, length in zip(shards, lines["offset"].tolist(), lines["length"].tolist(), strict=True):
+            if offset >= 0:
+                tell(shard, offset, offset + length)
+
+    def _image(self, shard: str, offset: int, length: int, group: int, row: int) -> bytes | None:
+        if offset >= 0:
+            return self._store.read(shard, offset, offset + length)
+        return None if offset == NULL else self._images.image(shard, group, row)
 
     @cached_property
     def _data(self) -> dict[str, int]:
@@ -234,9 +261,7 @@ class Rows(Sequence[Row]):
             if positions.size and not (-len(self) <= positions.min() and positions.max() < len(self)):
                 raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
             positions = np.where(positions < 0, positions + len(self), positions)
-            if isinstance(self._chosen, range):
-                return self._view(self._chosen.start + positions * self._chosen.step)
-            return self._view(self._chosen[positions])
+            return self._view(self._positions(positions))
         return self._row(int(self._chosen[int(item)]))
 
     def __iter__(self) -> Iterator[Row]:
@@ -244,7 +269,24 @@ class Rows(Sequence[Row]):
 
     def __getitems__(self, positions: Sequence[int]) -> list[Row]:
         """Return several rows: what a `DataLoader` asks for."""
-        return [self[position] for position in positions]
+        return self.fetch(np.asarray(positions, np.int64))
+
+    def fetch(self, positions: npt.NDArray[np.int64]) -> list[Row]:
+        """Return several rows, faster than one by one.
+
+        Args:
+            positions: Of the rows, each from 0 to below `len`, (n,) int64.
+
+        Raises:
+            IndexError: A position is not among them.
+        """
+        if self.decode:
+            return [self[position] for position in positions.tolist()]
+        return self.release.fetch(*self._places(self._positions(positions)))
+
+    def ahead(self, positions: npt.NDArray[np.int64]) -> None:
+        """Say that these rows will be fetched soon, as in `fetch`."""
+        self.release.ahead(*self._places(self._positions(positions)))
 
     @property
     def lines(self) -> Lines:
@@ -258,14 +300,28 @@ class Rows(Sequence[Row]):
                 if first < last:
                     parts.append(self._place.index.lines[shard.start + first - begin : shard.start + last - begin])
             return parts[0] if len(parts) == 1 else np.concatenate([self._place.index.lines[:0], *parts])
-        positions = np.asarray(self._chosen, np.int64)
-        numbers = np.searchsorted(self._ends, positions, side="right")
-        starts = np.array([shard.start for shard in self._place.shards], np.int64)
-        begins = np.array(
-            [end - shard.rows for shard, end in zip(self._place.shards, self._ends, strict=True)], np.int64
-        )
-        found: Lines = self._place.index.lines[starts[numbers] + positions - begins[numbers]]
-        return found
+        return self._places(np.asarray(self._chosen, np.int64))[1]
+
+    def _positions(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions in the config and split of positions in these rows."""
+        if positions.size and not (positions.min() >= 0 and positions.max() < len(self)):
+            raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
+        if isinstance(self._chosen, range):
+            return self._chosen.start + positions * self._chosen.step
+        return self._chosen[positions]
+
+    def _places(self, positions: npt.NDArray[np.int64]) -> tuple[list[str], Lines]:
+        """Shards and lines of positions in the config and split."""
+        names, ends, moves = self._table
+        numbers = np.searchsorted(ends, positions, side="right")
+        return [names[number] for number in numbers.tolist()], self._place.index.lines[positions + moves[numbers]]
+
+    @cached_property
+    def _table(self) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Path, last position + 1, and distance from position to line of each shard."""
+        ends = np.array(self._ends, np.int64)
+        stops = np.array([shard.stop for shard in self._place.shards], np.int64)
+        return [shard.path for shard in self._place.shards], ends, stops - ends
 
     @property
     def shards(self) -> tuple[tuple[Shard, int, int], ...]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -60,3 +60,7 @@ class GroupTexts:
                     self._footers[shard] = read_footer(self._store, shard, self._sizes[shard])
                 self._groups[shard, group] = read_texts(self._store, shard, self._footers[shard], group)
             return dict(self._groups[shard, group][row])
+
+    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
+        """Return many rows; see `Texts.row`."""
+        return [self.row(*place) for place in zip(shards, groups, rows, strict=True)]

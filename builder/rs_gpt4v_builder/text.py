@@ -8,6 +8,7 @@ other in an Arrow file, and mapped into memory: 3 to 8 µs a row.
 import logging
 import marshal
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -42,6 +43,9 @@ class Texts(Protocol):
             row: Row within it.
         """
 
+    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
+        """Return many rows; see `row`."""
+
 
 class CachedTexts:
     """Texts of a local release: each shard's are put into the cache as a whole when they are first asked for."""
@@ -52,8 +56,16 @@ class CachedTexts:
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `Texts.row`."""
-        mapped = self._shards.get(shard)
-        return (mapped or self._open(shard)).row(group, row)
+        return self.rows([shard], [group], [row])[0]
+
+    def rows(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[Row]:
+        """Return many rows; see `Texts.row`."""
+        opened = {shard: (self._shards.get(shard) or self._open(shard)).groups for shard in set(shards)}
+        loads, found = marshal.loads, []
+        for shard, group, row in zip(shards, groups, rows, strict=True):
+            ends, data = opened[shard][group]
+            found.append(loads(data[ends[row] : ends[row + 1]]))
+        return found
 
     def _open(self, shard: str) -> "_Mapped":
         path = self._cache / "texts" / (shard.replace("/", "--").removesuffix(".parquet") + ".arrow")
@@ -126,9 +138,5 @@ class _Mapped:
             batches = [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
         except (pa.ArrowException, OSError) as error:
             raise ReleaseError(f"{path} is damaged ({error}): delete it, it will be made again") from error
-        self._groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]
-
-    def row(self, group: int, row: int) -> Row:
-        ends, data = self._groups[group]
-        found: Row = marshal.loads(data[ends[row] : ends[row + 1]])
-        return found
+        # of each row group: where its rows end, and the rows
+        self.groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]

@@ -1,0 +1,116 @@
+"""What the samples of a stream are: rows, parts of rows, or single dialogues."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .dialogues import RowText, estimated_sheets, is_whole, one_of, read_text, row_name, select
+from .errors import OptionError, RowError
+from .mix import Part
+from .order import Positions
+from .release import Rows
+from .text import Row
+
+PAIRS = ("row", "each", "one")
+
+
+class Samples:
+    """The samples that some rows give. Immutable; may be asked from several threads; can be pickled.
+
+    Args:
+        rows: The rows.
+        pairs: `each` dialogue is a sample; `one` of each row; or those of a `row` that fit.
+        max_length: Tokens that the dialogues of a `row` should fit; None takes all of them.
+
+    Raises:
+        OptionError: `pairs` is not known, or `max_length` is not above 0.
+    """
+
+    def __init__(self, rows: Rows, pairs: str, max_length: int | None) -> None:
+        if pairs not in PAIRS:
+            raise OptionError.unknown("pairs", pairs, PAIRS)
+        if max_length is not None and not max_length > 0:
+            raise OptionError(f"max_length={max_length!r}: expected a number above 0, or None for whole rows")
+        self.rows, self.pairs, self.max_length = rows, pairs, max_length
+        # one dialogue a sample: where the samples of each row end
+        self._ends: Positions | None = np.cumsum(rows.dialogues(), dtype=np.int64) if pairs == "each" else None
+
+    def __len__(self) -> int:
+        if self._ends is None:
+            return len(self.rows)
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def parts(self) -> list[Part]:
+        """The samples of each shard, in order.
+
+        Raises:
+            OptionError: The shards do not tell tasks and sources apart (those of mini/).
+        """
+        found = []
+        for shard, first, stop in self.rows.shards:
+            folders = shard.path.split("/")[1:-1]
+            if len(folders) != 2:
+                raise OptionError(f"mix: {self.rows.config!r} has tasks and sources in one file: choose another config")
+            found.append(Part(folders[0], folders[1], self._first(first), self._first(stop)))
+        return found
+
+    def fetch(self, numbers: Positions, passes: Positions, *, whole: bool = False) -> list[Row]:
+        """Read samples, in the order given.
+
+        Args:
+            numbers: Of the samples, (n,) int64.
+            passes: How many times each was shown before, (n,) int64.
+            whole: Whether rows come whole, as with `max_length=None`.
+
+        Returns:
+            Rows whose `conversations` and `pairs` are those of the sample, with `shown`: positions of its pairs in the
+            release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
+        """
+        positions, dialogues = self._rows(numbers)
+        rows = self.rows.fetch(positions)
+        if self.pairs == "row" and (whole or self.max_length is None):
+            return [_as_it_is(row) for row in rows]
+        chosen = passes if dialogues is None else dialogues
+        return [self._sample(row, which) for row, which in zip(rows, chosen.tolist(), strict=True)]
+
+    def ahead(self, numbers: Positions) -> None:
+        """Say that these samples will be fetched soon."""
+        self.rows.ahead(self._rows(numbers)[0])
+
+    def _first(self, row: int) -> int:
+        """Number of a row's first sample."""
+        return row if self._ends is None or not row else int(self._ends[row - 1])
+
+    def _rows(self, numbers: Positions) -> tuple[Positions, Positions | None]:
+        """Position of each sample's row, and which dialogue of it is meant."""
+        if self._ends is None:
+            return numbers, None
+        rows: npt.NDArray[np.int64] = np.searchsorted(self._ends, numbers, side="right")
+        firsts = np.where(rows > 0, self._ends[rows - 1], 0)
+        return rows, numbers - firsts
+
+    def _sample(self, row: Row, which: int) -> Row:
+        if self.pairs == "row" and is_whole(row, self.max_length or 0):
+            return _as_it_is(row)
+        try:
+            text = read_text(row)
+            return select(row, self._chosen(row, text, which), text)
+        except RowError:
+            return _as_it_is(row)
+
+    def _chosen(self, row: Mapping[str, Any], text: RowText, which: int) -> tuple[int, ...]:
+        """The dialogues of a row that are shown: a dialogue's number, or a pass's."""
+        count = len(text.dialogues)
+        if self.pairs == "each":
+            return (which,)
+        if self.pairs == "one":
+            return (one_of(row_name(row), which, count),)
+        sheets = estimated_sheets(text, self.max_length or 0)
+        return sheets[which % len(sheets)]
+
+
+def _as_it_is(row: Row) -> Row:
+    row["shown"] = list(range(len(row["pairs"] or ())))
+    return row
