@@ -16,6 +16,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from rs_gpt4v_builder import LlavaCollator, images
+from rs_gpt4v_builder.clip import normalise
 from rs_gpt4v_builder.conversation import IGNORE, IMAGE_ID
 from rs_gpt4v_builder.dialogues import Dialogue, one_of, read_text, sheets
 from rs_gpt4v_builder.errors import OptionError, RowError
@@ -111,9 +112,21 @@ def test_images_are_normalised_or_left_alone() -> None:
     assert raw.dtype == torch.uint8
     assert np.array_equal(raw[0], images.preprocess(image))
     normal = collator()(rows)["images"]
-    assert np.array_equal(normal[0], images.normalise(images.preprocess(image)))
+    assert np.array_equal(normal[0], normalise(images.preprocess(image)))
     assert not raw[1].any()
     assert not normal[1].any()
+    exact = collator(pixels="uint8", resize="exact")(rows)["images"]
+    assert np.array_equal(exact[0], images.preprocess(image, resize="exact"))
+
+
+def test_images_are_written_to_given_memory() -> None:
+    rows = [row(("Q", "A"), image=png(200)), text_row()]
+    for pixels in ("uint8", "float32"):
+        out = np.full((3, 3, 336, 336), 7, pixels)
+        batch = collator(pixels=pixels)(rows, out=out)
+        assert np.shares_memory(batch["images"].numpy(), out)
+        assert torch.equal(batch["images"], collator(pixels=pixels)(rows)["images"])
+        assert (out[2] == 7).all()
 
 
 def test_an_opened_image_is_the_same_as_its_bytes() -> None:
