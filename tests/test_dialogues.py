@@ -1,5 +1,6 @@
 """Rows cut into sheets: each dialogue once, nothing asked twice, nothing too long; and the samples made of them."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from rs_gpt4v_builder.dialogues import (
     FEATURES,
@@ -93,6 +95,12 @@ def test_a_row_is_cut_where_the_length_ends() -> None:
     assert [len(sheet) for sheet in made] == [65, 35]
     assert len(estimated_sheets(text, 1000)[0]) < 20
     assert estimated_sheets(text, 10) == [(number,) for number in range(100)]
+
+
+def test_other_templates_have_their_own_length() -> None:
+    text = read_text(row([(f"Is there a ship of kind {n}?", "yes", n) for n in range(100)]))
+    assert len(estimated_sheets(text, 2048, template="llama_2")[0]) == 61
+    assert estimated_sheets(text, 2048, template="plain") == [(number,) for number in range(100)]
 
 
 def test_the_image_takes_its_place_only_where_there_is_one() -> None:
@@ -210,3 +218,31 @@ def test_estimates_of_real_texts_are_never_too_low_and_little_too_high(llama: Ll
         real, estimated = real + tokens, estimated + estimate
     assert len(texts) > 200
     assert estimated < 1.15 * real
+
+
+@pytest.mark.parametrize("template", ["v1", "llama_2"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_collator_has_room_for_every_sheet(llama: LlamaTokenizer, template: str, legacy: bool) -> None:
+    """The collator leaves nothing out and cuts nothing off of a row that was cut by the estimate."""
+    pytest.importorskip("torch")
+    from rs_gpt4v_builder import LlavaCollator
+
+    pairs: dict[str, str] = {}
+    for line in shared("golden", "text_v1_legacy_false.jsonl").read_text().splitlines():
+        made = json.loads(line)
+        said = [turn["value"].replace("<image>", "").strip() for turn in made["conversations"]]
+        if not made["warning"] and len(said) % 2 == 0 and all(said) and max(map(len, said)) < 1000:
+            pairs |= dict(zip(said[::2], said[1::2], strict=True))
+    out = io.BytesIO()
+    Image.new("RGB", (336, 336)).save(out, "PNG")
+    item = row([(question, answer, n) for n, (question, answer) in enumerate(pairs.items())])
+    item["image"]["bytes"] = out.getvalue()
+    text = read_text(item)
+    made = estimated_sheets(text, 2048, template=template)
+    assert len(pairs) > 100
+    assert len(made) >= 3
+    collate = LlavaCollator(llama, template=template, legacy=legacy, form="hf", on_error="skip")
+    lengths = [collate([select(item, sheet, text)])["input_ids"].shape[1] for sheet in made]
+    assert (collate.left_out, collate.cut, collate.skipped) == (0, 0, 0)
+    assert max(lengths) <= 2048
+    assert sum(lengths[:-1]) / len(lengths[:-1]) > 1850

@@ -19,6 +19,12 @@ FEATURES = 576
 """Features that the model puts in the place of one image: (336 / 14)²."""
 
 
+_FRAME = {"v1": (44, 9), "llama_2": (61, 10)}
+"""Most tokens of a template's head with what stands around the image, and of what it puts around a question and its
+answer. The first question follows a line break, where its first word may need more tokens than behind a space: in each
+head there is room for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialogue:
     """Turns that belong together, in order.
@@ -141,11 +147,13 @@ def estimated_sheets(text: RowText, max_length: int, *, template: str = "v1") ->
     Args:
         text: The row's text.
         max_length: Most tokens of a sample, the 576 of the image among them.
-        template: The collator's template.
+        template: The collator's template. `plain` takes one question and its answer at a time.
 
     Returns:
         Positions of dialogues in `text.dialogues` for each sheet, at least one.
     """
+    if template == "plain":
+        return [(number,) for number in range(len(text.dialogues))]
     head, pair = _FRAME[template]
     head += FEATURES if text.tagged or any(has_tag(dialogue.turns) for dialogue in text.dialogues) else 0
 
@@ -154,10 +162,6 @@ def estimated_sheets(text: RowText, max_length: int, *, template: str = "v1") ->
         return words + pair * ((len(dialogue.turns) + 1) // 2) + (head if first else 0)
 
     return list(sheets(text, max_length, measure))
-
-
-_FRAME = {"v1": (44, 9), "plain": (4, 2)}
-"""Most tokens of a template's head with the image's place, and of what it puts around a question and its answer."""
 
 
 def is_whole(row: Mapping[str, Any], max_length: int) -> bool:

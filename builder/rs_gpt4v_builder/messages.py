@@ -6,13 +6,12 @@ puts the model's own marks around them, so nothing here knows about any model. T
 the same messages together with a list `images`. Needs no torch.
 """
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
 
-from . import images
+from . import decode
 from .dialogues import Dialogue, RowText, has_tag, one_of, read_text, row_name, sheets
 from .errors import OptionError, RowError
 from .turns import GPT, HUMAN, IMAGE_TAG
@@ -92,12 +91,11 @@ def open_image(image: Any, *, row: str = "") -> Image.Image:
     Raises:
         RowError: There is no image, or it cannot be decoded.
     """
-    data = image.get("bytes") if isinstance(image, Mapping) else image
-    if data is None:
-        raise RowError.of(row, "a null image", "a dict of bytes and path, bytes, or a PIL image", images.FILL_IN)
     try:
-        return images.to_rgb(data if isinstance(data, Image.Image) else Image.open(io.BytesIO(data)))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return decode.to_rgb(decode.open_image(decode.source_of(image, row)))
+    except RowError:
+        raise
+    except decode.DAMAGED as error:
         found = f"an image that cannot be decoded ({error})"
         expected, do = "a whole image file that PIL reads", "fetch the file again or leave the row out"
         raise RowError.of(row, found, expected, do) from error
