@@ -119,14 +119,17 @@ def test_images_are_normalised_or_left_alone() -> None:
     assert np.array_equal(exact[0], images.preprocess(image, resize="exact"))
 
 
-def test_images_are_written_to_given_memory() -> None:
-    rows = [row(("Q", "A"), image=png(200)), text_row()]
-    for pixels in ("uint8", "float32"):
-        out = np.full((3, 3, 336, 336), 7, pixels)
-        batch = collator(pixels=pixels)(rows, out=out)
-        assert np.shares_memory(batch["images"].numpy(), out)
-        assert torch.equal(batch["images"], collator(pixels=pixels)(rows)["images"])
-        assert (out[2] == 7).all()
+def test_another_imager_gets_the_images_and_the_names_of_their_rows() -> None:
+    class Names:
+        def one(self, image: Any, row: str) -> str:
+            return f"{row}: {len(image)}"
+
+        def stack(self, made: Sequence[str | None]) -> list[str | None]:
+            return list(made)
+
+    rows = [row(("Q", "A"), id="a/1", image=b"12345"), text_row()]
+    assert collator()(rows, imager=Names())["images"] == ["a/1: 5", None]
+    assert collator(form="hf")(rows, imager=Names())["pixel_values"] == ["a/1: 5"]
 
 
 def test_an_opened_image_is_the_same_as_its_bytes() -> None:

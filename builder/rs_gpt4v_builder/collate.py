@@ -17,8 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import images
-from .clip import SIZE, Pixels, normalise
 from .conversation import (
     IGNORE,
     IMAGE_ID,
@@ -33,6 +31,7 @@ from .conversation import (
 from .decode import FILL_IN
 from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, row_name, sheets
 from .errors import OptionError, RowError
+from .images import ASPECTS, RESIZES, CpuImager, Imager
 from .masking import mask_as_original
 from .tokenizer import LlamaTokenizer
 from .turns import IMAGE_TAG, Turn, parse_turns
@@ -43,8 +42,8 @@ HF_IMAGE_ID, HF_PAD_ID = 32000, 32001
 _KNOWN: dict[str, tuple[object, ...]] = {
     "form": ("llava", "hf"),
     "pixels": ("float32", "uint8"),
-    "aspect": images.ASPECTS,
-    "resize": images.RESIZES,
+    "aspect": ASPECTS,
+    "resize": RESIZES,
     "pairs": ("fit", "one"),
     "packing": (None,),
     "on_error": ("raise", "skip"),
@@ -64,12 +63,13 @@ class Sample:
     Attributes:
         input_ids: (L,) int64.
         labels: (L,) int64, `IGNORE` where nothing is learnt.
-        pixels: (3, 336, 336) uint8, or None where no image belongs to the row.
+        pixels: What the imager made of the image, by default (3, 336, 336) uint8; or None where no
+            image belongs to the row.
     """
 
     input_ids: Ids
     labels: Ids
-    pixels: Pixels | None
+    pixels: Any
 
 
 class Part(NamedTuple):
@@ -155,6 +155,7 @@ class LlavaCollator:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.template = find_template(template)
         self.form, self.pixels, self.aspect, self.resize, self.pairs = form, pixels, aspect, resize, pairs
+        self._imager = CpuImager(aspect, resize, pixels)
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
         self.on_error = on_error
         self.epoch = 0
@@ -173,15 +174,13 @@ class LlavaCollator:
         self.__dict__.update(state)
         self._lock = threading.Lock()
 
-    def __call__(
-        self, rows: Sequence[Mapping[str, Any]], *, out: npt.NDArray[Any] | None = None
-    ) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]], *, imager: Imager | None = None) -> dict[str, torch.Tensor]:
         """Make a batch.
 
         Args:
             rows: At least one row.
-            out: (at least B, 3, 336, 336) of the dtype that `pixels` names, in which the images of the
-                batch are to lie; what it held is overwritten. None takes new memory.
+            imager: What makes the batch's images of those of the rows, in place of the collator's
+                own; a `Loader` has one for the device.
 
         Returns:
             input_ids: (B, L) int64, padded on the right with `<unk>` (`hf`: 32001).
@@ -200,9 +199,10 @@ class LlavaCollator:
         """
         if not rows:
             raise OptionError("a batch of no rows: give one or more")
-        samples = self._samples(rows)
-        batch = self._texts(samples) | self._images(samples, out)
-        return {name: torch.from_numpy(array) for name, array in batch.items()}
+        imager = imager or self._imager
+        samples = self._samples(rows, imager)
+        batch = {name: torch.from_numpy(array) for name, array in self._texts(samples).items()}
+        return batch | self._images(samples, imager)
 
     def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
         """Encode one conversation as the original code does, without padding.
@@ -225,12 +225,12 @@ class LlavaCollator:
         turns = prepare_turns(parse_turns(conversations, row=""), self.template, has_image=has_image, row="")
         return self._arrays(self._encode(turns, has_image, row=""))
 
-    def _samples(self, rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+    def _samples(self, rows: Sequence[Mapping[str, Any]], imager: Imager) -> list[Sample]:
         """Make the sample of each row, or of those that can be trained on."""
         samples = []
         for row in rows:
             try:
-                samples.append(self._sample(row))
+                samples.append(self._sample(row, imager))
             except RowError as error:
                 if self.on_error == "raise":
                     raise
@@ -262,7 +262,7 @@ class LlavaCollator:
             )
         return {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
 
-    def _sample(self, row: Mapping[str, Any]) -> Sample:
+    def _sample(self, row: Mapping[str, Any], imager: Imager) -> Sample:
         name, image = row_name(row), row.get("image")
         text = read_text(row)
         tagged = text.tagged or any(has_tag(dialogue.turns) for dialogue in text.dialogues)
@@ -274,8 +274,7 @@ class LlavaCollator:
         input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
         self._check_sample(input_ids, labels, name)
         wanted = image is not None and (self.form == "llava" or tagged)
-        pixels = images.preprocess(image, aspect=self.aspect, resize=self.resize, row=name) if wanted else None
-        return Sample(input_ids, labels, pixels)
+        return Sample(input_ids, labels, imager.one(image, name) if wanted else None)
 
     def _check_image(self, row: Mapping[str, Any], tagged: bool) -> None:
         """Refuse a text with a place for an image in a row without one."""
@@ -403,22 +402,13 @@ class LlavaCollator:
                 "leave the row out, shorten its question, or raise max_length",
             )
 
-    def _images(self, samples: list[Sample], out: npt.NDArray[Any] | None) -> dict[str, npt.NDArray[Any]]:
-        """Stack the images: (N, 3, 336, 336) under the name that the form has for them."""
+    def _images(self, samples: list[Sample], imager: Imager) -> dict[str, Any]:
+        """Put the images together under the name that the form has for them."""
         pixels = [sample.pixels for sample in samples]
-        if self.form == "hf":
-            pixels = [image for image in pixels if image is not None]
-            if not pixels:
-                return {}
-        stack = np.empty((len(pixels), 3, SIZE, SIZE), self.pixels) if out is None else out[: len(pixels)]
-        for place, image in zip(stack, pixels, strict=True):
-            if image is None:
-                place[:] = 0
-            elif self.pixels == "uint8":
-                place[:] = image
-            else:
-                normalise(image, out=place)
-        return {"pixel_values" if self.form == "hf" else "images": stack}
+        if self.form == "llava":
+            return {"images": imager.stack(pixels)}
+        pixels = [image for image in pixels if image is not None]
+        return {"pixel_values": imager.stack(pixels)} if pixels else {}
 
     def _count(self, name: str, number: int) -> int:
         """Add to a counter, also from several threads; return what it then is."""

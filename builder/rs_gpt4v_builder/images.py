@@ -5,11 +5,15 @@ transformers): RGB, a square with the mean colour at the sides, 336 x 336 by a b
 the rest. `decode` and `resize` hold the steps.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
-from .clip import SIZE, Pixels
+from .clip import SIZE, Pixels, normalise
 from .decode import DAMAGED, decode, open_image, source_of, to_rgb
 from .errors import OptionError, RowError
 from .resize import Canvas, resize_exact, resize_fast
@@ -63,3 +67,52 @@ def preprocess(
             "fetch the file again or leave the row out",
         ) from error
     return out
+
+
+class Imager(Protocol):
+    """Makes the images of a batch of those of its rows. May be called from several threads."""
+
+    def one(self, image: Any, row: str) -> Any:
+        """Make what there is to make of one image, which is not None.
+
+        Raises:
+            RowError: There is no image, or it cannot be decoded.
+        """
+
+    def stack(self, made: Sequence[Any]) -> Any:
+        """Put together what `one` made of the images of a batch; None for a row without image."""
+
+
+@dataclass(frozen=True)
+class CpuImager:
+    """Makes pixels on the CPU.
+
+    Attributes:
+        aspect: As in `preprocess`.
+        resize: As in `preprocess`.
+        pixels: `float32` normalises, `uint8` leaves 0..255.
+    """
+
+    aspect: str
+    resize: str
+    pixels: str
+
+    def one(self, image: Any, row: str) -> Pixels:
+        """Make the pixels of one image, see `preprocess`."""
+        return preprocess(image, aspect=self.aspect, resize=self.resize, row=row)
+
+    def stack(self, made: Sequence[Pixels | None]) -> torch.Tensor:
+        """Put the images of a batch together, zeros where there is none: (N, 3, 336, 336)."""
+        batch = self.memory(len(made))
+        for place, pixels in zip(batch, made, strict=True):
+            if pixels is None:
+                place[:] = 0
+            elif self.pixels == "uint8":
+                place[:] = pixels
+            else:
+                normalise(pixels, out=place)
+        return torch.from_numpy(batch)
+
+    def memory(self, count: int) -> npt.NDArray[Any]:
+        """Take memory for a batch, (count, 3, 336, 336)."""
+        return np.empty((count, 3, SIZE, SIZE), self.pixels)
