@@ -534,4 +534,4 @@ def _may_pass(error: Exception) -> bool:
     status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return status in (408, 429) or status >= 500
-    return not isinstance(error, (PermissionError, TypeError, ValueError, ImportError))
+    return not isinstance(error, (PermissionError, TypeError, ValueError, LookupError, AttributeError))

@@ -79,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json([self.of.entry(name) for name in names])
             return
         if self.of.hub and path.startswith("/api/"):
-            self._json({"id": "ns/rs", "sha": COMMIT, "private": False, "tags": [], "siblings": []})
+            about = {"id": "ns/rs", "sha": COMMIT, "private": False, "disabled": False, "downloads": 0, "likes": 0}
+            self._json({**about, "tags": [], "siblings": []})
             return
         if self.of.hub:
             path = re.sub(r"^/datasets/[^/]+/[^/]+/resolve/[^/]+", "", path)

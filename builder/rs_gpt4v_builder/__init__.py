@@ -27,8 +27,17 @@ The modules, in the order in which they use each other:
     dialogues     the independent dialogues of a row, and which of them to take
     messages      a row as chat messages, for TRL and for any processor
     lengths       batches of samples of like length, as LLaVA groups them
+
+    clip          what CLIP takes: size, colours, how values are normalised
+    decode        an image in any form -> its pixels
+    resize        pixels -> 336 x 336 on the CPU, quickly or to the bit
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
     collate       rows -> a padded batch of tensors
+
+    device        normalising and resizing on the GPU
+    nvjpeg        decoding on the GPU
+    targets       where a loader's batches go
+    loader        Loader: batches of a stream, made ahead by threads
 
 Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and
 `load_tokenizer` needs no torch.
@@ -40,6 +49,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .collate import LlavaCollator
     from .lengths import LengthGroupedSampler
+    from .loader import Loader
     from .messages import open_image, to_messages
     from .release import Release, Rows
     from .stream import Stream
@@ -48,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LengthGroupedSampler",
     "LlavaCollator",
+    "Loader",
     "Release",
     "Rows",
     "Stream",
@@ -59,6 +70,7 @@ __all__ = [
 _HOME = {
     "LengthGroupedSampler": "lengths",
     "LlavaCollator": "collate",
+    "Loader": "loader",
     "Release": "release",
     "Rows": "release",
     "Stream": "stream",

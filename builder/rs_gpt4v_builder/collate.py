@@ -269,10 +269,12 @@ class LlavaCollator:
         self._check_image(row, tagged)
         encoded = self._choose(text, image is not None, name)
         input_ids, labels = self._arrays(encoded)
-        if len(input_ids) > self.max_length - self._features_to_come(input_ids):
+        # the model puts in the features of the image, and then cuts once more
+        room = self.max_length - self._features_to_come(encoded)
+        if len(input_ids) > room:
             self._count("cut", 1)
-        input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
-        self._check_sample(input_ids, labels, name)
+            input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
+        self._check_sample(input_ids, labels, max(0, room), name)
         wanted = image is not None and (self.form == "llava" or tagged)
         return Sample(input_ids, labels, imager.one(image, name) if wanted else None)
 
@@ -344,7 +346,7 @@ class LlavaCollator:
         fault = first_fault(ready, self.template)
         if fault:
             raise RowError.of(name, fault, WELL_FORMED, MEND)
-        places = sum(turn.value.count(IMAGE_TAG) for turn in ready) if has_image else 0
+        places = sum(IMAGE_TAG in turn.value for turn in ready) if has_image else 0
         if places > 1:
             found = f"{places} places for its one image"
             expected = f"one `{IMAGE_TAG}`, as the model takes the next row's image for the second"
@@ -374,7 +376,9 @@ class LlavaCollator:
     def _arrays(self, encoded: Encoded) -> tuple[Ids, Ids]:
         """Make the arrays of a sample in the form that was asked for."""
         input_ids = np.array(encoded.ids, np.int64)
-        labels = np.array(encoded.labels(), np.int64)
+        labels = np.full(len(input_ids), IGNORE, np.int64)
+        for start, end in encoded.spans:
+            labels[start:end] = input_ids[start:end]
         if self.form == "llava":
             return input_ids, labels
         places = input_ids == IMAGE_ID
@@ -382,18 +386,16 @@ class LlavaCollator:
         times = np.where(places, FEATURES, 1)
         return np.repeat(input_ids, times), np.repeat(labels, times)
 
-    def _features_to_come(self, input_ids: Ids) -> int:
+    def _features_to_come(self, encoded: Encoded) -> int:
         """Number of tokens by which the model itself will lengthen the sample."""
-        return int((input_ids == IMAGE_ID).sum()) * (FEATURES - 1)
+        return encoded.ids.count(IMAGE_ID) * (FEATURES - 1) if self.form == "llava" else 0
 
-    def _check_sample(self, input_ids: Ids, labels: Ids, name: str) -> None:
+    def _check_sample(self, input_ids: Ids, labels: Ids, usable: int, name: str) -> None:
         """Refuse a sample of which nothing would be learnt, or whose image was cut in two."""
         places = int((input_ids == HF_IMAGE_ID).sum()) if self.form == "hf" else 0
         if places not in (0, FEATURES):
             found, expected = f"{places} tokens for an image", f"{FEATURES} of them"
             raise RowError.of(name, found, expected, "raise max_length, or leave the row out")
-        # the model puts in the features of the image, and then cuts once more
-        usable = max(0, self.max_length - self._features_to_come(input_ids))
         if not self.strict and (labels[:usable] == IGNORE).all():
             raise RowError.of(
                 name,

@@ -5,12 +5,12 @@ transformers): RGB, a square with the mean colour at the sides, 336 x 336 by a b
 the rest. `decode` and `resize` hold the steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from .clip import SIZE, Pixels, normalise
@@ -49,7 +49,7 @@ def preprocess(
     if out is None:
         out = np.empty((3, SIZE, SIZE), np.uint8)
     pad = aspect == "pad"
-    try:
+    with _naming(row):
         source = source_of(image, row)
         if resize == "exact":
             resize_exact(to_rgb(open_image(source)), out, pad=pad)
@@ -57,6 +57,33 @@ def preprocess(
             canvas = Canvas(pad=pad)
             decode(source, canvas.place)
             resize_fast(canvas.words, out)
+    return out
+
+
+def picture(image: Any, *, row: str = "") -> torch.Tensor:
+    """Decode an image and leave it as large as it is.
+
+    Args:
+        image: As in `preprocess`.
+        row: The row's id for messages.
+
+    Returns:
+        (3, H, W) uint8, of which the channels are last in memory.
+
+    Raises:
+        RowError: There is no image, or it cannot be decoded.
+    """
+    canvas = Canvas(pad=False)
+    with _naming(row):
+        decode(source_of(image, row), canvas.place)
+    return torch.from_numpy(canvas.words.view(np.uint8).reshape(*canvas.words.shape, 4)).permute(2, 0, 1)[:3]
+
+
+@contextmanager
+def _naming(row: str) -> Iterator[None]:
+    """Say of what cannot be decoded to which row it belongs."""
+    try:
+        yield
     except RowError:
         raise
     except DAMAGED as error:
@@ -66,7 +93,6 @@ def preprocess(
             "a whole image file that PIL reads",
             "fetch the file again or leave the row out",
         ) from error
-    return out
 
 
 class Imager(Protocol):
@@ -104,15 +130,15 @@ class CpuImager:
     def stack(self, made: Sequence[Pixels | None]) -> torch.Tensor:
         """Put the images of a batch together, zeros where there is none: (N, 3, 336, 336)."""
         batch = self.memory(len(made))
-        for place, pixels in zip(batch, made, strict=True):
+        for place, pixels in zip(batch.numpy(), made, strict=True):
             if pixels is None:
                 place[:] = 0
             elif self.pixels == "uint8":
                 place[:] = pixels
             else:
                 normalise(pixels, out=place)
-        return torch.from_numpy(batch)
+        return batch
 
-    def memory(self, count: int) -> npt.NDArray[Any]:
+    def memory(self, count: int) -> torch.Tensor:
         """Take memory for a batch, (count, 3, 336, 336)."""
-        return np.empty((count, 3, SIZE, SIZE), self.pixels)
+        return torch.empty((count, 3, SIZE, SIZE), dtype=getattr(torch, self.pixels))

@@ -10,42 +10,25 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 
-from .decode import JPEG, decode
-from .resize import Canvas
+from .decode import JPEG
 
 _log = logging.getLogger(__name__)
 
 
-def decode_on(files: Sequence[bytes], device: torch.device) -> list[torch.Tensor]:
-    """Decode image files on the GPU; on the CPU those that nvJPEG does not take, and all where it is not there.
+def decode_on(files: Sequence[bytes], device: torch.device) -> list[torch.Tensor | None]:
+    """Decode JPEGs on the GPU.
 
     Args:
         files: Contents of image files of any format.
         device: Of CUDA.
 
     Returns:
-        (3, H, W) uint8 a file, on the device, in any layout.
-
-    Raises:
-        OSError, SyntaxError, ValueError, DecompressionBombError: Pillow cannot decode a file either.
+        (3, H, W) uint8 a file, on the device; None for what nvJPEG does not take, so for all where it is not there.
     """
     found = dict.fromkeys(range(len(files))) if _torchvision() is None else _decode(files, device)
-    return [on_cpu(files[n]).to(device) if picture is None else picture for n, picture in sorted(found.items())]
-
-
-def on_cpu(file: bytes) -> torch.Tensor:
-    """Decode an image file on the CPU: (3, H, W) uint8, channels last in memory.
-
-    Raises:
-        OSError, SyntaxError, ValueError, DecompressionBombError: It cannot be decoded.
-    """
-    canvas = Canvas(pad=False)
-    decode(file, canvas.place)
-    height, width = canvas.words.shape
-    return torch.from_numpy(canvas.words.view(np.uint8).reshape(height, width, 4)).permute(2, 0, 1)[:3]
+    return [picture for _, picture in sorted(found.items())]
 
 
 def _decode(files: Sequence[bytes], device: torch.device) -> dict[int, torch.Tensor | None]:
@@ -78,6 +61,6 @@ def _torchvision() -> Any:
     try:
         from torchvision import io
     except (ImportError, RuntimeError, OSError) as error:  # the latter two where it was built for another torch
-        _log.warning("torchvision cannot be imported (%s), so nvJPEG is not used and the CPU decodes", error)
+        _log.warning("torchvision cannot be imported (%s), so the CPU decodes in place of nvJPEG", error)
         return None
     return io

@@ -1,6 +1,6 @@
 """What the samples of a stream are: rows, parts of rows, or single dialogues."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ from .mix import Part
 from .order import Positions
 from .release import Rows
 from .text import Row
+from .turns import GPT, HUMAN, IMAGE_TAG
 
 PAIRS = ("row", "each", "one")
+
+_MALFORMED = (TypeError, KeyError, AttributeError, UnicodeEncodeError)
+"""What the quick ways raise at something that is not what it should be."""
 
 
 class Samples:
@@ -92,13 +96,36 @@ class Samples:
         return rows, numbers - firsts
 
     def _sample(self, row: Row, which: int) -> Row:
-        if self.pairs == "row" and is_whole(row, self.max_length or 0):
-            return _as_it_is(row)
         try:
-            text = read_text(row)
-            return select(row, self._chosen(row, text, which), text)
-        except RowError:
+            return self._quick(row, which) or self._careful(row, which)
+        except (RowError, *_MALFORMED):
             return _as_it_is(row)
+
+    def _quick(self, row: Row, which: int) -> Row | None:
+        """The sample of a row that is as rows usually are; None where it takes a closer look."""
+        if self.pairs == "row":
+            return _as_it_is(row) if is_whole(row, self.max_length or 0) else None
+        pairs, turns = row["pairs"], row["conversations"]
+        count = len(pairs or ())
+        if not count or len(turns) != 2 * count or len({pair["dialogue"] for pair in pairs}) != count:
+            return None
+        head = f"{IMAGE_TAG}\n"
+        first = turns[0]["value"]
+        question = first.removeprefix(head)
+        if not first.startswith(head) or question != question.strip() or "".join(_texts(turns)).rfind(IMAGE_TAG):
+            return None
+        number = which if self.pairs == "each" else one_of(row_name(row), which, count)
+        human, gpt = turns[2 * number : 2 * number + 2]
+        if human["from"] != HUMAN or gpt["from"] != GPT:
+            return None
+        if number:
+            human["value"] = head + human["value"]
+        row["conversations"], row["pairs"], row["shown"] = [human, gpt], [pairs[number]], [number]
+        return row
+
+    def _careful(self, row: Row, which: int) -> Row:
+        text = read_text(row)
+        return select(row, self._chosen(row, text, which), text)
 
     def _chosen(self, row: Mapping[str, Any], text: RowText, which: int) -> tuple[int, ...]:
         """The dialogues of a row that are shown: a dialogue's number, or a pass's."""
@@ -109,6 +136,10 @@ class Samples:
             return (one_of(row_name(row), which, count),)
         sheets = estimated_sheets(text, self.max_length or 0)
         return sheets[which % len(sheets)]
+
+
+def _texts(turns: list[Row]) -> Iterator[str]:
+    return (turn["value"] for turn in turns)
 
 
 def _as_it_is(row: Row) -> Row:

@@ -129,16 +129,15 @@ import datasets, sys
 from loading import Work, same
 from rs_gpt4v import RSGPT4V
 datasets.logging.set_verbosity_error()
-same("mini", RSGPT4V.open("hf://datasets/ns/rs-gpt4v", "mini", cache_dir=sys.argv[2]).as_streaming_dataset(), Work(sys.argv[1]))
+builder = RSGPT4V.open("hf://datasets/ns/rs-gpt4v", "mini", cache_dir=sys.argv[2])
+same("mini", builder.as_streaming_dataset(), Work(sys.argv[1]))
 """
 
 
 def from_the_hub(work: Work) -> None:
+    online = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     with RangeServer(Path(work.release), hub=True) as server:
-        subprocess_ends_well(HUB, sys.argv[1], CACHE, HF_ENDPOINT=server.url, **ONLINE)
-
-
-ONLINE = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        subprocess_ends_well(HUB, sys.argv[1], CACHE, HF_ENDPOINT=server.url, **online)
 
 
 LEAVE = """
@@ -214,10 +213,17 @@ def made_again(work: Work) -> None:
 
 
 CHECKS = {
-    "configs": configs, "plain map": plain_map, "plain stream": plain_stream, "import map": import_map,
-    "import stream": import_stream, "http": over_http, "hub": from_the_hub, "leave early": leave_early, "script": as_script,
+    "configs": configs,
+    "plain map": plain_map,
+    "plain stream": plain_stream,
+    "import map": import_map,
+    "import stream": import_stream,
+    "http": over_http,
+    "hub": from_the_hub,
+    "leave early": leave_early,
+    "script": as_script,
     "made again": made_again,
-}  # fmt: skip
+}
 
 
 def report(name: str, check: Callable[[Work], None], work: Work) -> dict[str, Any]:

@@ -154,10 +154,12 @@ def run(environment: Environment, work: Path) -> list[Row]:
 def table(results: dict[str, list[Row]]) -> Iterator[str]:
     checks = list(dict.fromkeys(r["check"] for part in results.values() for r in part))
     wide = max(map(len, results))
-    yield "  ".join([" " * wide, *checks])
+    yield "  ".join([" " * wide, *(check.ljust(len("FAILED")) for check in checks)])
     for name, part in results.items():
         states = {r["check"]: r["state"] for r in part}
-        yield "  ".join([name.ljust(wide), *(states.get(check, "").ljust(len(check)) for check in checks)])
+        yield "  ".join(
+            [name.ljust(wide), *(states.get(check, "").ljust(max(len(check), len("FAILED"))) for check in checks)]
+        )
 
 
 def say(text: str) -> None:
