@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.modeling_outputs import CausalLMOutput
 from transformers.trainer_utils import get_last_checkpoint
@@ -18,6 +20,7 @@ from transformers.trainer_utils import get_last_checkpoint
 import rs_gpt4v_builder
 import tiny_release
 from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from tiny_llava import tiny_llava, tiny_processor
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "training.md"
 TOKENIZER = byte_tokenizer()
@@ -54,6 +57,25 @@ class Watch(nn.Module):
             raise KilledError
         self.seen.append([number_of(ids) for ids in input_ids.tolist()])
         return CausalLMOutput(loss=(self.weight - sum(self.seen[-1])).square().sum())
+
+
+def watched_llava(until: int = -1) -> Any:
+    """A tiny LLaVA that does the same, for who trains nothing else."""
+    model = tiny_llava()
+    model.seen = []
+
+    def before(_: nn.Module, __: Any, names: dict[str, Any]) -> None:
+        if len(model.seen) == until:
+            raise KilledError
+        model.seen.append([number_of(ids) for ids in names["input_ids"].tolist()])
+
+    model.register_forward_pre_hook(before, with_kwargs=True)
+    return model
+
+
+def model_for(loop: str, until: int = -1) -> Any:
+    """A model that a loop can train, which is killed before a step."""
+    return watched_llava(until) if loop == "sft" else Watch(until)
 
 
 def number_of(ids: list[int]) -> int:
@@ -95,13 +117,16 @@ def names_of(loop: str) -> dict[str, Any]:
     if loop == "sft":
         trl = pytest.importorskip("trl")
         load = partial(datasets.load_dataset, cache_dir="cache")
+        names["processor"] = tiny_processor()
         return {**names, "SFTConfig": trl.SFTConfig, "SFTTrainer": trl.SFTTrainer, "load_dataset": load}
     return {**names, "Trainer": transformers.Trainer, "TrainingArguments": transformers.TrainingArguments}
 
 
 def run(name: str, model: nn.Module, **more: Any) -> dict[str, Any]:
     """Run a loop of the page, in a folder that holds the release `rs-gpt4v`; give back its names."""
-    names = {"model": model, "torch": torch, "os": os, "Path": Path, "device": "cpu", **more}
+    from_pretrained = partial(loaded, model)
+    llava = SimpleNamespace(from_pretrained=from_pretrained)
+    names = {"model": model, "LlavaForConditionalGeneration": llava, "torch": torch, "os": os, "Path": Path, "device": "cpu", **more}
     names["optimizer"] = torch.optim.AdamW(model.parameters(), lr=0.01)
     names["byte_tokenizer"] = byte_tokenizer
     code = block("loop") + CHANGES.get(name, lambda code: code)(block(f"loop={name}"))
@@ -111,6 +136,17 @@ def run(name: str, model: nn.Module, **more: Any) -> dict[str, Any]:
     code = re.sub(r"(range\(|< |epochs=)3", rf"\g<1>{EPOCHS}", code)
     exec(compile(code, f"{PAGE.name}, {name}", "exec"), names)
     return names
+
+
+def loaded(model: nn.Module, name: str) -> nn.Module:
+    """Load a checkpoint of a Trainer into a model, as from_pretrained would, which has the names of older versions."""
+    if Path(name).exists():
+        weights = load_file(Path(name) / "model.safetensors")
+        if not isinstance(model, Watch):
+            weights = {f"model.{key}".replace("model.language_model.lm_head", "lm_head"): w for key, w in weights.items()}
+            weights = {key.replace("language_model.model.", "language_model."): w for key, w in weights.items()}
+        model.load_state_dict(weights)
+    return model
 
 
 def changed(code: str, old: str, new: str) -> str:

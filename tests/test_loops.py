@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = 11
 QUICK = ["torchrun", "accelerate", "trainer"]
 ALONE = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-HEAVY = ["sft", "lightning"]
+HEAVY = [pytest.param(loop, marks=pytest.mark.filterwarnings("ignore")) for loop in ("sft", "lightning")]
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +57,10 @@ def run(loop: str, model: Any) -> None:
             torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("loop", ["plain", *QUICK])
+@pytest.mark.parametrize("loop", ["plain", *QUICK, *HEAVY])
 @pytest.mark.usefixtures("one_rank")
 def test_every_sample_is_seen_once_an_epoch(loop: str, beside_a_release: Path) -> None:
-    model = loops.Watch()
+    model = loops.model_for(loop)
     run(loop, model)
     steps = -(-ROWS // loops.BATCH)
     assert len(model.seen) == loops.EPOCHS * steps
@@ -68,21 +69,55 @@ def test_every_sample_is_seen_once_an_epoch(loop: str, beside_a_release: Path) -
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-@pytest.mark.parametrize("kill", [4, 6, 13])
-@pytest.mark.parametrize("loop", QUICK)
+@pytest.mark.parametrize("kills", [(4,), (6,), (13, 15)], ids=str)
+@pytest.mark.parametrize("loop", [*QUICK, *HEAVY])
 @pytest.mark.usefixtures("one_rank")
-def test_after_a_kill_the_samples_go_on(loop: str, kill: int, beside_a_release: Path) -> None:
-    whole, killed, resumed = loops.Watch(), loops.Watch(until=kill), loops.Watch()
+def test_after_a_kill_the_samples_go_on(loop: str, kills: tuple[int, ...], beside_a_release: Path) -> None:
+    check_kills(loop, kills, undisturbed(loop, beside_a_release.parent))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("loop", [*QUICK, *HEAVY])
+@pytest.mark.usefixtures("one_rank")
+def test_after_any_kills_the_samples_go_on(loop: str, beside_a_release: Path) -> None:
+    whole, draw = undisturbed(loop, beside_a_release.parent), random.Random(loop)
+    for number in range(10 if loop == "sft" else 40):
+        kills = draw.sample(range(len(whole.seen)), draw.choice((1, 1, 2, 3)))
+        check_kills(loop, tuple(sorted(kills)), whole)
+        put_away(beside_a_release.parent, f"before-{number}")
+
+
+def undisturbed(loop: str, folder: Path) -> Any:
+    whole = loops.model_for(loop)
     run(loop, whole)
-    move_checkpoints(beside_a_release.parent)
-    with contextlib.suppress(loops.KilledError):
-        run(loop, killed)
-    run(loop, resumed)
-    assert killed.seen == whole.seen[:kill]
-    behind = len(whole.seen) - len(resumed.seen)
-    assert 0 < behind <= kill
-    assert resumed.seen == whole.seen[behind:]
-    assert resumed.weight.item() == whole.weight.item() != 1
+    put_away(folder, "undisturbed")
+    return whole
+
+
+def check_kills(loop: str, kills: tuple[int, ...], whole: Any) -> None:
+    """Kill a run before these of its steps, one after the other, and compare each part with the undisturbed run."""
+    begun = 0
+    for kill in (*kills, None):
+        model = loops.model_for(loop, -1 if kill is None else kill - begun)
+        with contextlib.suppress(loops.KilledError):
+            run(loop, model)
+        end = len(whole.seen) if kill is None else kill
+        shown = whole.seen[end - len(model.seen) : end]
+        assert model.seen == shown, (kills, kill)
+        if kill is not None:
+            begun = kept(loop, kill, len(whole.seen) // loops.EPOCHS)
+    assert len(model.seen) == len(whole.seen) - begun
+    weights, expected = (torch.cat([p.detach().flatten() for p in m.parameters()]) for m in (model, whole))
+    assert torch.equal(weights, expected)
+
+
+def kept(loop: str, step: int, steps: int) -> int:
+    """The last step that a checkpoint was written behind: most count all steps, and some those of an epoch."""
+    if loop in ("torchrun", "accelerate"):
+        epoch, step = divmod(step, steps)
+        return epoch * steps + step // loops.SAVED * loops.SAVED
+    return step // loops.SAVED * loops.SAVED
 
 
 def test_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +182,8 @@ def two_ranks(folder: Path, *arguments: str) -> list[Any]:
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in "01"]
 
 
-def move_checkpoints(folder: Path) -> None:
-    for number, path in enumerate([*folder.glob("last*"), *folder.glob("run")]):
-        path.rename(folder / f"old-{number}")
+def put_away(folder: Path, name: str) -> None:
+    """Rename the checkpoints, so that the next run does not find them."""
+    (folder / name).mkdir()
+    for path in [*folder.glob("last*"), *folder.glob("run*")]:
+        path.rename(folder / name / path.name)

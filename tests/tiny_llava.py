@@ -1,7 +1,15 @@
 """A LLaVA that knows nothing: random, of a few thousand parameters, in all shapes that matter a real one."""
 
 import torch
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
 
 from rs_gpt4v_builder.collate import HF_IMAGE_ID, HF_PAD_ID
 from rs_gpt4v_builder.tokenizer import byte_tokenizer
@@ -25,3 +33,11 @@ def tiny_llava(seed: int = 0) -> LlavaForConditionalGeneration:
     model.set_input_embeddings(torch.nn.Embedding(HF_PAD_ID + 1, size["hidden_size"]))
     model.lm_head.weight.data.mul_(10)  # a frozen head of small weights bounds the logits, and so how much is learnt
     return model
+
+
+def tiny_processor() -> LlavaProcessor:
+    """What a trainer saves beside the model, and asks for the names of the special tokens."""
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=byte_tokenizer().bpe, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<unk>"
+    )
+    return LlavaProcessor(CLIPImageProcessorPil(), tokenizer, patch_size=14, num_additional_image_tokens=1)
