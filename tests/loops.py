@@ -24,8 +24,8 @@ from tiny_llava import tiny_llava, tiny_processor
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "training.md"
 TOKENIZER = byte_tokenizer()
-BATCH, EPOCHS, SAVED = 2, 3, 3
-"""Samples of a rank's batch, epochs, and steps between two checkpoints."""
+BATCH, EPOCHS, SAVED, RATE = 2, 3, 3, 0.01
+"""Samples of a rank's batch, epochs, steps between two checkpoints, learning rate."""
 
 
 CARD = """---
@@ -126,13 +126,21 @@ def run(name: str, model: nn.Module, **more: Any) -> dict[str, Any]:
     """Run a loop of the page, in a folder that holds the release `rs-gpt4v`; give back its names."""
     from_pretrained = partial(loaded, model)
     llava = SimpleNamespace(from_pretrained=from_pretrained)
-    names = {"model": model, "LlavaForConditionalGeneration": llava, "torch": torch, "os": os, "Path": Path, "device": "cpu", **more}
-    names["optimizer"] = torch.optim.AdamW(model.parameters(), lr=0.01)
+    names = {
+        "model": model,
+        "LlavaForConditionalGeneration": llava,
+        "torch": torch,
+        "os": os,
+        "Path": Path,
+        "device": "cpu",
+        **more,
+    }
+    names["optimizer"] = torch.optim.AdamW(model.parameters(), lr=RATE)
     names["byte_tokenizer"] = byte_tokenizer
     code = block("loop") + CHANGES.get(name, lambda code: code)(block(f"loop={name}"))
     code = changed(code, 'load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
     code = changed(code, "=16", f"={BATCH}")
-    code = code.replace("500", str(SAVED))
+    code = code.replace("500", str(SAVED)).replace("lr=2e-5", f"lr={RATE}")
     code = re.sub(r"(range\(|< |epochs=)3", rf"\g<1>{EPOCHS}", code)
     exec(compile(code, f"{PAGE.name}, {name}", "exec"), names)
     return names
@@ -143,7 +151,9 @@ def loaded(model: nn.Module, name: str) -> nn.Module:
     if Path(name).exists():
         weights = load_file(Path(name) / "model.safetensors")
         if not isinstance(model, Watch):
-            weights = {f"model.{key}".replace("model.language_model.lm_head", "lm_head"): w for key, w in weights.items()}
+            weights = {
+                f"model.{key}".replace("model.language_model.lm_head", "lm_head"): w for key, w in weights.items()
+            }
             weights = {key.replace("language_model.model.", "language_model."): w for key, w in weights.items()}
         model.load_state_dict(weights)
     return model
@@ -157,7 +167,11 @@ def changed(code: str, old: str, new: str) -> str:
 
 def quiet(kind: str) -> Callable[[str], str]:
     """On the CPU, and without files and lines for people."""
-    return lambda code: changed(code, f'{kind}("run", ', f'{kind}("run", use_cpu=True, report_to="none", disable_tqdm=True, logging_steps=1, ')
+    return lambda code: changed(
+        code,
+        f'{kind}("run", ',
+        f'{kind}("run", use_cpu=True, report_to="none", disable_tqdm=True, learning_rate={RATE}, ',
+    )
 
 
 CHANGES = {"trainer": quiet("TrainingArguments"), "sft": quiet("SFTConfig")}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ import torch
 
 pytest.importorskip("transformers")
 
-import loops  # noqa: E402
-from rs_gpt4v_builder import Stream  # noqa: E402
+import loops
+import tiny_release
+from rs_gpt4v_builder import LlavaCollator, Stream
+from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from tiny_llava import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 11
@@ -64,7 +68,8 @@ def test_every_sample_is_seen_once_an_epoch(loop: str, beside_a_release: Path) -
     run(loop, model)
     steps = -(-ROWS // loops.BATCH)
     assert len(model.seen) == loops.EPOCHS * steps
-    epochs = [sum(model.seen[e * steps : (e + 1) * steps], []) for e in range(loops.EPOCHS)]
+    batches = [model.seen[e * steps : (e + 1) * steps] for e in range(loops.EPOCHS)]
+    epochs = [[number for batch in epoch for number in batch] for epoch in batches]
     assert [sorted(epoch) for epoch in epochs] == [list(range(ROWS))] * loops.EPOCHS
     assert epochs[0] != epochs[1] != epochs[2]
 
@@ -187,3 +192,64 @@ def put_away(folder: Path, name: str) -> None:
     (folder / name).mkdir()
     for path in [*folder.glob("last*"), *folder.glob("run*")]:
         path.rename(folder / name / path.name)
+
+
+@pytest.mark.parametrize("loop", ["plain", "accelerate", "trainer", *HEAVY])
+def test_a_tiny_llava_learns(loop: str, beside_a_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "RATE", 0.02)
+    model, losses = tiny_llava(), []
+    model.register_forward_hook(lambda *parts: losses.append(loss_of(parts[2])))
+    run(loop, model)
+    steps = len(losses) // loops.EPOCHS
+    first, last = sum(losses[:steps]), sum(losses[-steps:])
+    assert last < 0.7 * first, losses
+
+
+def loss_of(output: Any) -> float:
+    """The loss of a forward; TRL takes it from the log probabilities."""
+    if output.loss is not None:
+        return float(output.loss.detach())
+    return float(-output.log_probs.sum() / output.label_mask.sum())
+
+
+def test_rows_with_and_without_image_in_a_batch() -> None:
+    collate = LlavaCollator(byte_tokenizer(), form="hf")
+    turns = [{"from": "human", "value": "<image>\nIs there a hut?"}, {"from": "gpt", "value": "yes"}]
+    seen = {"id": "a", "image": {"bytes": tiny_release.picture(1), "path": "1.jpg"}, "conversations": turns}
+    told = {"id": "b", "conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Good day"}]}
+    model = tiny_llava()
+    both, alone = model(**collate([seen, told])), [model(**collate([row])) for row in (seen, told)]
+    targets = [(collate([row])["labels"][:, 1:] != -100).sum() for row in (seen, told)]
+    mean = sum(one.loss * count for one, count in zip(alone, targets, strict=True)) / sum(targets)
+    torch.testing.assert_close(both.loss, mean)
+    both.loss.backward()
+    assert all(parameter.grad is not None for parameter in model.model.multi_modal_projector.parameters())
+    alone[1].loss.backward()  # without an image in the batch there are no `pixel_values`
+    assert "pixel_values" not in collate([told])
+
+
+def test_accumulated_batches_weigh_as_one(beside_a_release: Path) -> None:
+    """The gradient of four micro-batches is that of one batch of all their rows, however long the answers are."""
+    rows = [release_row(number, "yes" * length) for number, length in enumerate((1, 1, 2, 9))]
+    collate = LlavaCollator(byte_tokenizer(), form="hf")
+    gradients = []
+    for batches in ([[row] for row in rows], [rows]):
+        model = tiny_llava()
+        loader = [collate(batch) for batch in batches]
+        optimizer = SimpleNamespace(step=lambda: None, zero_grad=lambda: None)
+        code = loops.changed(loops.block("loop=accumulate"), "steps = 4", f"steps = {len(loader)}")
+        exec(code, {"loader": loader, "model": model, "optimizer": optimizer})
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    torch.testing.assert_close(*gradients)
+
+
+def release_row(number: int, answer: str) -> dict[str, Any]:
+    return tiny_release.row("vqa", "a", "train", number, tiny_release.picture(number), [("presence", "Huts?", answer)])
+
+
+def test_adapters_are_in_the_language_model_only() -> None:
+    peft = pytest.importorskip("peft")
+    config = eval(loops.block("loop=lora"), {"LoraConfig": peft.LoraConfig})
+    trained = [name for name, p in peft.get_peft_model(tiny_llava(), config).named_parameters() if p.requires_grad]
+    assert len(trained) == 2 * 7  # two matrices for each of seven layers
+    assert all(".language_model.layers.0." in name for name in trained)

@@ -8,13 +8,13 @@ import pytest
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from transformers import Trainer, TrainingArguments  # noqa: E402
-from transformers.trainer_utils import get_last_checkpoint  # noqa: E402
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
-import loops  # noqa: E402
-from rs_gpt4v_builder import LlavaCollator, Loader, Stream, feed_trainer  # noqa: E402
-from rs_gpt4v_builder.errors import OptionError  # noqa: E402
-from rs_gpt4v_builder.tokenizer import byte_tokenizer  # noqa: E402
+import loops
+from rs_gpt4v_builder import LlavaCollator, Loader, Stream, feed_trainer
+from rs_gpt4v_builder.errors import OptionError
+from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
 ROWS = 11
 
@@ -59,7 +59,9 @@ def test_a_part_of_an_accumulation_at_the_end_of_an_epoch(release: Path, steps: 
 
 
 def history(trainer: Trainer) -> list[tuple[float, float, float]]:
-    return [(line["epoch"], line["loss"], line["learning_rate"]) for line in trainer.state.log_history if "loss" in line]
+    return [
+        (line["epoch"], line["loss"], line["learning_rate"]) for line in trainer.state.log_history if "loss" in line
+    ]
 
 
 @pytest.mark.parametrize("batch", [1, 3])

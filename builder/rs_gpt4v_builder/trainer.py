@@ -15,15 +15,17 @@ from transformers.trainer_callback import ExportableState
 from .epochs import Epochs
 from .errors import OptionError
 from .loader import Loader
+from .stream import Stream
 
 
 def feed_trainer(trainer: Trainer, loader: Loader) -> None:
     """Let a Trainer train on a loader's batches, and keep the loader's position in its checkpoints.
 
     Each rank sees the samples of its own stream, once an epoch: nothing is sharded or dispatched again. After
-    `trainer.train(resume_from_checkpoint=…)` the samples are those that follow the ones trained on, in mid-epoch too, also
-    with another number of ranks or another batch size; none is read to be skipped. The train dataset and the data
-    collator that the Trainer has are not used.
+    `trainer.train(resume_from_checkpoint=…)` the samples are those that follow the ones trained on, in mid-epoch too;
+    none is read to be skipped. They also are with another number of ranks or another batch size, but a Trainer counts
+    in steps, and then goes on to the number of steps that its epochs have now. The train dataset and the data collator
+    that the Trainer has are not used.
 
     Args:
         trainer: A Trainer of transformers, or of a class made from it, that has not begun.
@@ -33,7 +35,8 @@ def feed_trainer(trainer: Trainer, loader: Loader) -> None:
         OptionError: The loader and the Trainer do not agree on the rank, the number of ranks or the batch size.
     """
     arguments, stream = trainer.args, loader.stream
-    if (stream.rank, stream.world_size) != (arguments.process_index, arguments.world_size):
+    ranks = arguments.process_index, arguments.world_size
+    if isinstance(stream, Stream) and (stream.rank, stream.world_size) != ranks:
         raise OptionError(
             f"the loader's stream is for rank {stream.rank} of {stream.world_size}, this Trainer is rank "
             f"{arguments.process_index} of {arguments.world_size}, so samples would be lost or trained on by several "
@@ -48,7 +51,7 @@ def feed_trainer(trainer: Trainer, loader: Loader) -> None:
     trainer.add_callback(LoaderState())
 
 
-class LoaderState(TrainerCallback, ExportableState):  # type: ignore[misc]  # transformers has no types
+class LoaderState(TrainerCallback, ExportableState):
     """Keeps a loader's position in `trainer_state.json`: `feed_trainer` adds it to a Trainer.
 
     Attributes:
@@ -73,13 +76,14 @@ class LoaderState(TrainerCallback, ExportableState):  # type: ignore[misc]  # tr
         Raises:
             OptionError: The checkpoint has no position of a loader.
         """
-        if type(self).__name__ not in state.stateful_callbacks:
+        saved: Any = state.stateful_callbacks  # its annotation says list, but it is a dict
+        if type(self).__name__ not in saved:
             raise OptionError(
                 f"the checkpoint of step {state.global_step} has no position in the stream, because the Trainer that "
                 "wrote it was not fed by a Loader: start anew from its weights"
             )
         self._loader = kwargs["train_dataloader"].dataset.loader
-        position = state.stateful_callbacks[type(self).__name__]["attributes"]["position"]
+        position = saved[type(self).__name__]["attributes"]["position"]
         if position is not None:
             self._loader.load_state_dict(position)
 
@@ -89,8 +93,8 @@ class _Batches:
 
     When a Trainer resumes, it takes its loader apart, skips what its batch sampler says about the batches that it has
     seen, and counts on from there. Here the sampler says only that there is one more; the batches themselves come from
-    where the loader is. It counts in batches of the present run, so after a resume with other batches the end of its epoch
-    is not the stream's: then the next epoch's follow.
+    where the loader is. It counts in batches of the present run, so after a resume with other batches the end of its
+    epoch is not the stream's: then the next epoch's follow.
     """
 
     def __init__(self, loader: Loader) -> None:
