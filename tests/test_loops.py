@@ -247,6 +247,7 @@ def release_row(number: int, answer: str) -> dict[str, Any]:
     return tiny_release.row("vqa", "a", "train", number, tiny_release.picture(number), [("presence", "Huts?", answer)])
 
 
+@pytest.mark.filterwarnings("ignore")  # peft, about transformers
 def test_adapters_are_in_the_language_model_only() -> None:
     peft = pytest.importorskip("peft")
     config = eval(loops.block("loop=lora"), {"LoraConfig": peft.LoraConfig})

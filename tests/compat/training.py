@@ -1,7 +1,7 @@
 """The training loops of docs/training.md, all five of them, with the newest libraries: tests/test_loops.py by pytest.
 
-One JSON line a loop on stdout: its name, whether all its tests hold, why not. A test that is skipped does not hold: here
-is all that it needs.
+One JSON line a loop on stdout: its name, whether all its tests hold, why not. A test that is skipped does not hold:
+here is all that it needs.
 """
 
 import contextlib
