@@ -174,4 +174,10 @@ def quiet(kind: str) -> Callable[[str], str]:
     )
 
 
-CHANGES = {"trainer": quiet("TrainingArguments"), "sft": quiet("SFTConfig")}
+def two_on_the_cpu(code: str) -> str:
+    """Where torchrun started several processes, Lightning is to take them."""
+    several = 'accelerator="cpu", strategy="ddp", devices=2, ' if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ""
+    return changed(code, "Trainer(max_epochs", f"Trainer({several}max_epochs")
+
+
+CHANGES = {"lightning": two_on_the_cpu, "trainer": quiet("TrainingArguments"), "sft": quiet("SFTConfig")}

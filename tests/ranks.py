@@ -25,7 +25,7 @@ def main(folder: Path, step: int, names: list[str]) -> None:
     for name in names:
         for part, until in (("whole", -1), ("killed", step)):
             os.chdir(folder / part)
-            model = loops.Watch(until)
+            model = loops.model_for(name, until)
             with contextlib.suppress(loops.KilledError):
                 loops.run(name, model, **loops.names_of(name))
             seen[f"{name} {part}"] = model.seen
