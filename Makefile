@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= .demo
+ENVIRONMENTS ?= .bench-environments
+PEERS = --environments $(ENVIRONMENTS)
 BIN := $(VENV)/bin
 MARK := $(VENV)/.installed
 
-.PHONY: demo test test-long test-compat lint format bench docs clean
+.PHONY: demo test test-long test-compat lint format bench bench-feeding bench-environments docs clean
 
 $(MARK): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -38,8 +40,16 @@ bench: $(MARK)  ## the numbers of benchmarks/README.md
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/reading.py
 
+bench-feeding: $(MARK)  ## reading and batches beside others; ENVIRONMENTS, LLAVA and TOKENIZER say with whom
+	$(BIN)/python benchmarks/feeding.py $(PEERS) $(if $(LLAVA),--llava $(LLAVA)) $(if $(TOKENIZER),--tokenizer $(TOKENIZER))
+	$(BIN)/python benchmarks/guarantees.py $(PEERS)
+	$(BIN)/python benchmarks/remote.py $(PEERS)
+
+bench-environments:  ## the Pythons of the readers that bench-feeding compares with (9 GB)
+	PYTHONPATH=benchmarks $(PYTHON) -m feed.environments $(ENVIRONMENTS)
+
 docs: $(MARK)  ## pages that are made from the code
 	$(BIN)/python -m rs_gpt4v_conversion.sources_page docs/sources.md
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-compat $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,9 +9,10 @@ version of `datasets` and any Parquet reader understands them (`arrow_schema`), 
     load_dataset("rs-gpt4v", "vqa")            # the folder itself: its card names the configs
 
     from rs_gpt4v import RSGPT4V
-    RSGPT4V.open("rs-gpt4v", "vqa").as_streaming_dataset(split="train")
+    RSGPT4V.open("rs-gpt4v", "vqa").as_streaming_dataset(split="train")                   # a folder or an address
+    RSGPT4V.open("hf://datasets/<name>", columns=["id", "conversations"])                 # no byte of the images
 
-It stands at the bottom of the import graph, needs `datasets` and `pyarrow` only, and is one file with one import a
+It stands at the bottom of the import graph, needs `datasets` and what that needs, and is one file with one import a
 line, so that it also serves as a loading script where scripts still run (`datasets` <= 3.6).
 """
 

@@ -18,6 +18,9 @@ class FakeShare:
     def __len__(self) -> int:
         return self.count
 
+    def close(self) -> None:
+        """Nothing is fetched ahead."""
+
     def fetch(self, start: int, stop: int) -> list[Any]:
         assert 0 <= start < stop <= self.count
         self.stream.fetched.append((start, stop))

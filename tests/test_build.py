@@ -132,6 +132,9 @@ def test_the_index_gives_every_image(release: Path) -> None:
         assert row["id"] == line["id"]
         assert row["image"]["bytes"] == image
         assert line["pairs"] == len(row["pairs"]) == len(line["words"])
+        assert line["dialogues"] == len({pair["dialogue"] for pair in row["pairs"]})
+    assert any(1 == line["dialogues"] < line["pairs"] for line in index)
+    assert any(line["dialogues"] > 1 for line in index)
 
 
 def test_the_settings_of_the_files(release: Path) -> None:

@@ -421,7 +421,7 @@ BAD_OPTIONS = {
     "aspect": ({"aspect": "anyres"}, "aspect='anyres' is not known: use one of 'pad', 'crop'"),
     "pairs": ({"pairs": "each"}, "pairs='each' is not known: use one of 'fit', 'one'"),
     "on_error": ({"on_error": "ignore"}, "on_error='ignore' is not known: use one of 'raise', 'skip'"),
-    "packing": ({"packing": "image"}, "packing='image' is not available yet: known is only None"),
+    "packing": ({"packing": "image"}, "packing='image' is not known: use one of None, 'shared-image'"),
     "max_length": ({"max_length": 0}, "max_length=0 is not a number of tokens"),
 }
 

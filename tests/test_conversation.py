@@ -335,9 +335,15 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.fixture(scope="module")
-def llama() -> LlamaTokenizer:
-    return load_tokenizer(shared("tokenizer", "tokenizer.model"))
+@pytest.fixture(scope="module", params=["tokenizer.model", "tokenizer.json", "folder"])
+def llama(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LlamaTokenizer:
+    """LLaMA's own tokenizer, from each kind of file that there is of it."""
+    path = shared("tokenizer", "tokenizer.model")
+    if request.param == "tokenizer.json":
+        made = tmp_path_factory.mktemp("json") / "tokenizer.json"
+        made.write_text(load_tokenizer(path).bpe.to_str())
+        return load_tokenizer(made)
+    return load_tokenizer(path.parent if request.param == "folder" else path)
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -5,10 +5,13 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from http_server import serving
 from rs_gpt4v_conversion.cli import main
+from tiny_models import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -44,12 +47,25 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     from rs_gpt4v_builder.tokenizer import byte_tokenizer
 
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
-    names = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
+    names: dict[str, Any] = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
     if page.name != "README.md":
+        names["model"] = tiny_llava(32002, "sdpa")
         names["ds"] = load_dataset("rs-gpt4v", "captioning", cache_dir=str(beside_a_release / "cache"))
-    exec(compile(code, str(page), "exec"), names)
+    with serving(beside_a_release / "rs-gpt4v") as server:
+        exec(compile(code.replace("https://data.example.org/rs-gpt4v", server.url), str(page), "exec"), names)
     batch = names["batch"]
     assert batch["images"].shape[1:] == (3, 336, 336)
+
+
+def test_the_examples_of_loading(beside_a_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import config
+
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", beside_a_release / "cache")
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks(ROOT / "docs" / "loading.md", "python")), "loading.md", "exec"), names)
+    assert [row["id"] for row in names["stream"]] == names["ds"]["id"][:]
+    assert [row["id"] for row in names["rows"]] == names["ds"]["id"][:]
+    assert list(next(iter(names["texts"]))) == ["id", "conversations"]
 
 
 def test_every_command_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

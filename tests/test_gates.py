@@ -410,6 +410,20 @@ def test_an_index_with_other_columns(tiny: Path) -> None:
     assert "has no column words" in failing(index_with(tiny, lambda lines: None, narrow))["index"].detail
 
 
+def test_an_index_may_say_how_many_dialogues_a_row_has(tiny: Path) -> None:
+    schema = tiny_release.INDEX
+    schema = schema.insert(schema.get_field_index("words"), pa.field("dialogues", pa.int32()))
+
+    def count(lines: list[Row]) -> None:
+        for line in lines:
+            line["dialogues"] = line["pairs"]  # in this release all pairs are independent
+
+    assert not failing(index_with(tiny, count, schema))
+    found = failing(index_with(tiny, lambda lines: lines[BOX].update(dialogues=2), schema))
+    assert "dialogues is 2 in index.parquet, expected 1" in found["index"].detail
+    assert found["index"].ids == ("beta/train/grounding/31",)
+
+
 def test_images_that_are_no_byte_ranges(tiny: Path) -> None:
     """Compressed or with a dictionary, a shard is good Parquet, and no random-access store."""
     table = pa.Table.from_pylist(draw()[BOX:], schema=rs_gpt4v.arrow_schema())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_builder import load_tokenizer
 from rs_gpt4v_builder.errors import TokenizerError
-from rs_gpt4v_builder.tokenizer import LlamaTokenizer, byte_tokenizer
+from rs_gpt4v_builder.tokenizer import LlamaTokenizer, _spaces_last, byte_tokenizer
 from shared import shared
 from tiny_tokenizer import LETTERS, NORMAL, SPACE, USER_DEFINED, field, tiny_json, tiny_model, tiny_pieces
 
@@ -123,6 +123,20 @@ def test_a_json_gives_the_same_ids_whatever_its_converter_added(
     for text in ("the USER", " two  spaces", "     five", "  the USER", "   a", "<image> is text", "é</s>飞 🛰"):
         for prefix in (False, True):
             assert tokenizer.encode(text, prefix=prefix) == tiny.encode(text, prefix=prefix)
+
+
+INTERLEAVED = [("▁", "▁"), ("▁", "t"), ("e", "r"), ("▁", "▁▁▁"), ("▁▁", "▁▁"), ("t", "h"), ("▁", "th")]
+
+
+def test_runs_of_spaces_among_llamas_merges_are_ranked_last() -> None:
+    vocab = {"▁▁": 259, "▁t": 260, "er": 261, "▁th": 266, "▁▁▁▁": 268, "▁▁▁": 1678, "▁": 29871}
+    ranked = _spaces_last(INTERLEAVED, vocab)
+    words = [("▁", "t"), ("e", "r"), ("t", "h"), ("▁", "th")]
+    assert ranked == [*words, ("▁", "▁"), ("▁▁", "▁▁"), ("▁", "▁▁▁")]
+
+
+def test_runs_of_spaces_stay_where_another_model_learnt_them() -> None:
+    assert _spaces_last(INTERLEAVED, {"▁▁": 259, "▁t": 261, "er": 260, "▁▁▁▁": 268}) == INTERLEAVED
 
 
 def test_of_a_folder_the_sentencepiece_model_is_taken_first(tmp_path: Path) -> None:

@@ -128,6 +128,17 @@ def test_ids_of_the_golden_conversations_are_the_processors(llama: Any) -> None:
         assert "  " in prompt.replace("▁", " "), name
 
 
+def test_a_tokenizer_that_transformers_wrote_gives_the_originals_ids(llama: Any, tmp_path: Path) -> None:
+    llama.tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.model").unlink(missing_ok=True)
+    collate = LlavaCollator(load_tokenizer(tmp_path), strict=True)
+    rows = list(map(json.loads, shared("golden", "text_v1_legacy_false.jsonl").read_text().splitlines()))
+    for row in rows:
+        ids, _ = collate.encode(row["conversations"], row["has_image"])
+        assert ids.tolist() == row["input_ids"]
+    assert len(rows) > 100
+
+
 def picture(size: int) -> Image.Image:
     rng = np.random.default_rng(size)
     coarse = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)

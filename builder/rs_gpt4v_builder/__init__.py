@@ -9,13 +9,24 @@ The modules, in the order in which they use each other:
 
     errors        what can be wrong with a tokenizer file, an option, a release or a row
 
-    store         the files of a release, local or remote, by byte range
+    lifetime      threads that end when the process does
+    retry         trying again where a network fails for a moment
+    web           byte ranges over HTTP
+    store         the files of a release, by byte range
+    remote        the same over a network
     parquet       column chunks of a file through a store
+    arrow         Arrow arrays as numpy arrays and back
     cachedir      where a reader keeps what it made of a release
     index         where every row lies
     text          the texts of the rows, in any order
     groups        images that are no byte ranges
-    remote        a release over a network
+    shelf         what was fetched and may be asked for again
+    grouptext     the texts of a remote release, row group by row group
+    blocks        blocks of neighbouring rows, and the order of an epoch that needs few of them at a time
+    blockcache    blocks of images on the disk
+    blockread     reading blocks
+    ahead         rows that will be needed, fetched before they are
+    network       what a remote release has beside its files
     release       Release and its Rows: a sequence without a copy of the data
 
     spm           a sentencepiece model file, read without sentencepiece
@@ -28,10 +39,19 @@ The modules, in the order in which they use each other:
     messages      a row as chat messages, for TRL and for any processor
     lengths       batches of samples of like length, as LLaVA groups them
 
+    order         permutations that are computed at any position
+    mix           weighted mixes of tasks and sources
+    samples       rows, parts of rows or single dialogues as samples
+    blockmix      weighted mixes of a remote release
+    netorder      the order of a remote stream
+    share         a rank's part of the rest of an epoch
+    stream        Stream: the samples of an epoch, in an exact order, with a state
+
     clip          what CLIP takes: size, colours, how values are normalised
     decode        an image in any form -> its pixels
     resize        pixels -> 336 x 336 on the CPU, quickly or to the bit
     images        an image in any form -> 336 x 336 pixels as CLIP wants them
+    packing       many dialogues of a row behind one image, in one sequence
     collate       rows -> a padded batch of tensors
 
     device        normalising and resizing on the GPU
@@ -49,6 +69,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .blocks import BlockSettings
     from .collate import LlavaCollator
     from .epochs import Epochs
     from .lengths import LengthGroupedSampler
@@ -60,6 +81,7 @@ if TYPE_CHECKING:
     from .trainer import feed_trainer
 
 __all__ = [
+    "BlockSettings",
     "Epochs",
     "LengthGroupedSampler",
     "LlavaCollator",
@@ -74,6 +96,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "BlockSettings": "blocks",
     "Epochs": "epochs",
     "LengthGroupedSampler": "lengths",
     "LlavaCollator": "collate",

@@ -33,6 +33,7 @@ from .dialogues import FEATURES, Dialogue, RowText, has_tag, one_of, read_text, 
 from .errors import OptionError, RowError
 from .images import ASPECTS, RESIZES, CpuImager, Imager
 from .masking import mask_as_original
+from .packing import SHARED_IMAGE, batch_columns, check_packing, pack
 from .tokenizer import LlamaTokenizer
 from .turns import IMAGE_TAG, Turn, parse_turns
 
@@ -45,7 +46,7 @@ _KNOWN: dict[str, tuple[object, ...]] = {
     "aspect": ASPECTS,
     "resize": RESIZES,
     "pairs": ("fit", "one"),
-    "packing": (None,),
+    "packing": (None, SHARED_IMAGE),
     "on_error": ("raise", "skip"),
 }
 
@@ -58,18 +59,23 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row, ready to be padded.
+    """One row, or one of its sequences, ready to be padded.
 
     Attributes:
         input_ids: (L,) int64.
         labels: (L,) int64, `IGNORE` where nothing is learnt.
         pixels: What the imager made of the image, by default (3, 336, 336) uint8; or None where no
             image belongs to the row.
+        documents: (L,) int64, which token belongs to which dialogue (see `packing`), or None where
+            nothing is packed.
+        row: Which of the rows it is from; 0 where nothing is packed.
     """
 
     input_ids: Ids
     labels: Ids
     pixels: Any
+    documents: Ids | None = None
+    row: int = 0
 
 
 class Part(NamedTuple):
@@ -109,7 +115,12 @@ class LlavaCollator:
         pairs: `fit` takes whole dialogues of a row in order while they fit, never two with a
             question in common (so one caption of an image); a single dialogue that is too long is
             cut. `one` takes one dialogue, another one each `epoch`.
-        packing: None; nothing else is available yet.
+        packing: None, or `shared-image`: all dialogues of a row stand behind its image, which is
+            there once, and see the image and themselves only. A row that is longer than
+            `max_length` becomes several sequences, each with the image. Needs `form="hf"` and
+            leaves nothing out. In the strict mode each dialogue is judged by itself.
+        attention: The model's `attn_implementation` (`eager`, `sdpa`, `flex_attention`), which
+            `packing` must know as each takes another mask; else not looked at.
         on_error: `raise` stops at a malformed row with an error that names it; `skip` leaves it out
             of its batch, which then has fewer rows, says so in the log and counts it. A batch of
             which nothing is left is an error all the same.
@@ -118,8 +129,9 @@ class LlavaCollator:
         epoch: Number of the epoch, which you set; 0 at first. Only `pairs="one"` looks at it. The
             workers of a `DataLoader` have copies of the collator: set it before they start.
         left_out: Pairs of question and answer that `pairs="fit"` left out so far, in this process.
-        masked: Rows that `strict=True` masked whole so far, in this process.
-        cut: Rows that were cut at `max_length` so far, in this process.
+        masked: Rows (with packing: dialogues) that `strict=True` masked whole so far, in this
+            process.
+        cut: Rows (with packing: dialogues) that were cut at `max_length` so far, in this process.
         skipped: Malformed rows that `on_error="skip"` left out of their batches so far, in this
             process.
 
@@ -141,22 +153,24 @@ class LlavaCollator:
         resize: str = "fast",
         pairs: str = "fit",
         packing: str | None = None,
+        attention: str | None = None,
         on_error: str = "raise",
     ) -> None:
         given = {
-            "form": form, "pixels": pixels, "aspect": aspect, "resize": resize, "pairs": pairs, "on_error": on_error,
+            "form": form, "pixels": pixels, "aspect": aspect, "resize": resize, "pairs": pairs, "packing": packing,
+            "on_error": on_error,
         }  # fmt: skip
         for name, value in given.items():
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
-        if packing is not None:
-            raise OptionError(f"packing={packing!r} is not available yet: known is only None")
         if max_length < 1:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
         self.template = find_template(template)
         self.form, self.pixels, self.aspect, self.resize, self.pairs = form, pixels, aspect, resize, pairs
         self._imager = CpuImager(aspect, resize, pixels)
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
+        self.packing = packing
+        self.attention = check_packing(self.template, form, pairs, attention) if packing else None
         self.on_error = on_error
         self.epoch = 0
         self.left_out = self.masked = self.cut = self.skipped = 0
@@ -192,6 +206,16 @@ class LlavaCollator:
             pixel_values: The same in the form `hf`, but only of rows with a place for their image
                 (that model counts the places), and absent where no row has one.
 
+            With `packing` B is the number of sequences, at least one a row, in the order of the
+            rows; a sequence of several of one row has the image again. There are also
+
+            position_ids: (B, L) int64, by which each dialogue goes on from the shared beginning.
+            attention_mask: (B, 1, L, L), float32 of 0 and -inf for `eager`, bool for `sdpa`; none for
+                `flex_attention`, which has
+            document_ids: (B, L) int64, 0 for the shared beginning, n for the row's n-th dialogue,
+                -1 for padding: `packing.attention_mask` makes the mask of it, on any device.
+            row_numbers: (B,) int64, from which of the rows a sequence is.
+
         Raises:
             RowError: A row cannot be trained on; the message names it. With `on_error="skip"` only
             where no row is left.
@@ -202,6 +226,10 @@ class LlavaCollator:
         imager = imager or self._imager
         samples = self._samples(rows, imager)
         batch = {name: torch.from_numpy(array) for name, array in self._texts(samples).items()}
+        if self.attention is not None:
+            del batch["attention_mask"]
+            documents = [sample.documents for sample in samples if sample.documents is not None]
+            batch |= batch_columns(documents, [sample.row for sample in samples], self.attention)
         return batch | self._images(samples, imager)
 
     def encode(self, conversations: Sequence[Mapping[str, Any]], has_image: bool = True) -> tuple[Ids, Ids]:
@@ -227,10 +255,10 @@ class LlavaCollator:
 
     def _samples(self, rows: Sequence[Mapping[str, Any]], imager: Imager) -> list[Sample]:
         """Make the sample of each row, or of those that can be trained on."""
-        samples = []
-        for row in rows:
+        samples: list[Sample] = []
+        for number, row in enumerate(rows):
             try:
-                samples.append(self._sample(row, imager))
+                samples += self._packed(row, number, imager) if self.packing else [self._sample(row, imager)]
             except RowError as error:
                 if self.on_error == "raise":
                     raise
@@ -263,20 +291,52 @@ class LlavaCollator:
         return {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
 
     def _sample(self, row: Mapping[str, Any], imager: Imager) -> Sample:
-        name, image = row_name(row), row.get("image")
+        name, text, tagged = self._read(row)
+        encoded = self._choose(text, row.get("image") is not None, name)
+        # the model puts in the features of the image, and then cuts once more
+        room = self.max_length - self._features_to_come(encoded)
+        input_ids, labels = self._cut(*self._arrays(encoded), room, name)
+        return Sample(input_ids, labels, self._pixels(row, tagged, imager))
+
+    def _packed(self, row: Mapping[str, Any], number: int, imager: Imager) -> list[Sample]:
+        """Make the sequences of a row whose dialogues share the image."""
+        name, text, tagged = self._read(row)
+        has_image = row.get("image") is not None
+        dialogues = [self._arrays(self._alone(text, dialogue, has_image, name)) for dialogue in text.dialogues]
+        sequences = pack(dialogues, self.max_length)
+        texts = [self._cut(sequence.input_ids, sequence.labels, self.max_length, name) for sequence in sequences]
+        pixels = self._pixels(row, tagged, imager)
+        return [
+            Sample(input_ids, labels, pixels, sequence.documents[: len(input_ids)], number)
+            for (input_ids, labels), sequence in zip(texts, sequences, strict=True)
+        ]
+
+    def _read(self, row: Mapping[str, Any]) -> tuple[str, RowText, bool]:
+        """Read a row's id and text, and whether that has a place for the image."""
         text = read_text(row)
         tagged = text.tagged or any(has_tag(dialogue.turns) for dialogue in text.dialogues)
         self._check_image(row, tagged)
-        encoded = self._choose(text, image is not None, name)
-        input_ids, labels = self._arrays(encoded)
-        # the model puts in the features of the image, and then cuts once more
-        room = self.max_length - self._features_to_come(encoded)
+        return row_name(row), text, tagged
+
+    def _cut(self, input_ids: Ids, labels: Ids, room: int, name: str) -> tuple[Ids, Ids]:
+        """Cut a sequence of which `room` ids will be used at `max_length`, and check what is left."""
         if len(input_ids) > room:
             self._count("cut", 1)
             input_ids, labels = input_ids[: self.max_length], labels[: self.max_length]
         self._check_sample(input_ids, labels, max(0, room), name)
+        return input_ids, labels
+
+    def _pixels(self, row: Mapping[str, Any], tagged: bool, imager: Imager) -> Any:
+        """Let the imager make the pixels of a row, if its sample is to have any."""
+        image = row.get("image")
         wanted = image is not None and (self.form == "llava" or tagged)
-        return Sample(input_ids, labels, imager.one(image, name) if wanted else None)
+        return imager.one(image, row_name(row)) if wanted else None
+
+    def _alone(self, text: RowText, dialogue: Dialogue, has_image: bool, name: str) -> Encoded:
+        """Encode a dialogue as the only one of a sample."""
+        turns, encoded = self._part(text, dialogue, True, has_image, name)
+        # only in the strict mode
+        return self._encode(turns, has_image, name) if first_fault(turns, self.template) else encoded
 
     def _check_image(self, row: Mapping[str, Any], tagged: bool) -> None:
         """Refuse a text with a place for an image in a row without one."""

@@ -3,17 +3,18 @@
 All of it runs on any device of torch, so it is tested on the CPU; it is meant for a GPU.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from .clip import BACKGROUND, MEAN, SIZE, STD
 from .resize import scaled
+
+Weights = npt.NDArray[np.float64]
 
 _FIXED = 1 << 22
 """PIL rounds its weights for 8-bit images to so many parts of 1."""
@@ -47,6 +48,10 @@ def resize(
     float64 that gives PIL's values, in float32 one level more or less on one value in ten thousand. Many more
     operations than the filter needs, which is nothing to a GPU and too much for a CPU.
 
+    TF32, which many training scripts allow for products in float32, would be off by several levels. It is a setting of
+    the whole process, which must not be touched beside a training step; so each product is one of three of parts of
+    the weights that have 8 bits, as levels have, which no such setting rounds.
+
     Args:
         pictures: N of (3, H, W) uint8, in any layout, at least one, on one device.
         aspect: `pad` or `crop`.
@@ -56,9 +61,8 @@ def resize(
         (N, 3, SIZE, SIZE) uint8.
     """
     out = torch.empty((len(pictures), 3, SIZE, SIZE), dtype=torch.uint8, device=pictures[0].device)
-    with _whole_float32():
-        for place, picture in zip(out, pictures, strict=True):
-            place.copy_(_resize(picture.to(dtype), pad=aspect == "pad"))
+    for place, picture in zip(out, pictures, strict=True):
+        place.copy_(_resize(picture.to(dtype), pad=aspect == "pad"))
     return out
 
 
@@ -72,8 +76,8 @@ def _resize(picture: torch.Tensor, *, pad: bool) -> torch.Tensor:
         for size, whole, goal in zip((width, height), canvas[::-1], target[::-1], strict=True)
     )
     background = torch.tensor(BACKGROUND, dtype=picture.dtype, device=picture.device)[:, None, None]
-    rows = _levels(picture @ across.inside.T + background * across.outside)
-    return _levels(down.inside @ rows + background * down.outside[:, None])
+    rows = _levels(sum((picture @ part.T for part in across.inside), background * across.outside))
+    return _levels(sum((part @ rows for part in down.inside), background * down.outside[:, None]))
 
 
 def _levels(values: torch.Tensor) -> torch.Tensor:
@@ -85,11 +89,11 @@ class _Weights:
     """What each of `SIZE` results takes from the pixels of a picture, and from the padding around it in sum.
 
     Attributes:
-        inside: (SIZE, n) floats.
+        inside: (SIZE, n) floats each, whose sum are the weights.
         outside: (SIZE,) floats.
     """
 
-    inside: torch.Tensor
+    inside: tuple[torch.Tensor, ...]
     outside: torch.Tensor
 
 
@@ -101,10 +105,27 @@ def _weights(size: int, canvas: int, target: int, dtype: torch.dtype, device: to
     taken = all_weights[first : first + SIZE]
     inside = taken[:, left : left + size]
     outside = taken.sum(axis=1) - inside.sum(axis=1)
-    return _Weights(*(torch.from_numpy(part).to(device, dtype) for part in (np.ascontiguousarray(inside), outside)))
+    parts = eight_bits(inside) if dtype == torch.float32 else (np.ascontiguousarray(inside),)
+    return _Weights(
+        tuple(torch.from_numpy(part).to(device, dtype) for part in parts), torch.from_numpy(outside).to(device, dtype)
+    )
 
 
-def bicubic_weights(size: int, target: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def eight_bits(weights: Weights) -> tuple[Weights, Weights, Weights]:
+    """Split weights of 22 bits into three parts that have 8 significant bits, and so are exact in TF32 and bfloat16.
+
+    Args:
+        weights: (m, n) float64, multiples of 2 to the power of -22.
+
+    Returns:
+        (m, n) float64 each, whose sum are the weights.
+    """
+    high = np.rint(weights * 2.0**6) / 2.0**6
+    middle = np.rint((weights - high) * 2.0**14) / 2.0**14
+    return high, middle, weights - high - middle
+
+
+def bicubic_weights(size: int, target: int) -> Weights:
     """Weights of PIL's bicubic filter (a = -0.5, widened when it reduces), rounded to 22 bits as for 8-bit images.
 
     Returns:
@@ -121,8 +142,8 @@ def bicubic_weights(size: int, target: int) -> np.ndarray[tuple[int, int], np.dt
     weights = np.where(x < 1, near, np.where(x < 2, far, 0.0))
     weights[(pixels < first[:, None]) | (pixels >= last[:, None])] = 0
     weights /= weights.sum(axis=1, keepdims=True)
-    fixed: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.trunc(weights * _FIXED + np.copysign(0.5, weights))
-    return fixed / _FIXED
+    fixed: Weights = np.trunc(weights * _FIXED + np.copysign(0.5, weights)) / _FIXED
+    return fixed
 
 
 @lru_cache(maxsize=16)
@@ -133,22 +154,3 @@ def _normalisers(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         torch.from_numpy(part).float().view(1, 3, 1, 1).to(device) for part in (-mean / std, 1 / (255 * std))
     )
     return bias, scale
-
-
-@contextmanager
-def _whole_float32() -> Iterator[None]:
-    """Products in whole float32: TF32, which many training scripts allow, is off by several levels."""
-    backends: tuple[Any, ...] = torch.backends.cuda, torch.backends.mkldnn
-    flags = [backend.matmul for backend in backends if hasattr(getattr(backend, "matmul", None), "fp32_precision")]
-    before = [flag.fp32_precision for flag in flags]
-    try:
-        precision = torch.get_float32_matmul_precision()
-    except RuntimeError:  # it was set by the newer names alone, and then the older function only sets
-        precision = "highest"
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        for flag, value in zip(flags, before, strict=True):
-            flag.fp32_precision = value

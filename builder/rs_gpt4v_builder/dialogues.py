@@ -9,6 +9,7 @@ here needs a tokenizer or torch.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from .errors import RowError
@@ -179,16 +180,21 @@ def is_whole(row: Mapping[str, Any], max_length: int) -> bool:
     if not pairs or not messages:
         return False
     head, frame = _FRAME["v1"]
-    values = [message["value"] for message in messages]
+    values = list(map(_VALUE, messages))
     text = "".join(values)
     if (len(text) if text.isascii() else len(text.encode())) + frame * len(pairs) + head + FEATURES > max_length:
         return False
     if text.rfind(IMAGE_TAG) > 0:
         return False
-    questions = {value.strip() for value in values[2::2]}
+    if len(pairs) == 1:
+        return len(values) == 2
+    questions = set(map(str.strip, values[2::2]))
     questions.add(values[0].removeprefix(IMAGE_TAG).strip())
-    numbers = [pair["dialogue"] for pair in pairs]
+    numbers = list(map(_NUMBER, pairs))
     return len(questions) == len(pairs) and numbers == sorted(numbers)
+
+
+_VALUE, _NUMBER = itemgetter("value"), itemgetter("dialogue")
 
 
 def select(row: Mapping[str, Any], dialogues: Sequence[int], text: RowText | None = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .arrow import list_lengths, numbers
 from .cachedir import alone, completed
 from .errors import ReleaseError
 from .parquet import IMAGE_LEAF, leaves, read_footer
@@ -151,7 +152,7 @@ def _make(
 def _from_file(store: Store, sizes: Mapping[str, int]) -> Iterator[tuple[str, Lines]]:
     """Lines of `index.parquet`, row group by row group."""
     data = store.read(FILE)
-    with pq.ParquetFile(pa.BufferReader(data)) as file:
+    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=["shard"]) as file:
         columns = [name for name in _WANTED if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=columns, use_threads=False)
@@ -160,29 +161,32 @@ def _from_file(store: Store, sizes: Mapping[str, int]) -> Iterator[tuple[str, Li
 
 
 def _by_shard(table: pa.Table, sizes: Mapping[str, int], where: str) -> Iterator[tuple[str, pa.Table]]:
-    runs = table["shard"].combine_chunks().dictionary_encode()
-    runs = runs.combine_chunks() if isinstance(runs, pa.ChunkedArray) else runs
-    codes, names = runs.indices.to_numpy(), runs.dictionary.to_pylist()
-    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    for start, stop in pairwise(edges):
-        if start == stop:
-            continue
-        path = names[codes[start]]
-        if path not in sizes:
-            raise ReleaseError(f"{where}: {FILE} speaks of {path}, which the manifest does not list; remove the index")
-        yield path, table.slice(start, stop - start)
+    begin = 0
+    for chunk in table["shard"].chunks:
+        codes, names = numbers(chunk.indices), chunk.dictionary.to_pylist()
+        edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+        for start, stop in pairwise(edges):
+            if start == stop:
+                continue
+            path = names[codes[start]]
+            if path not in sizes:
+                found = f"{FILE} speaks of {path}, which the manifest does not list"
+                raise ReleaseError(f"{where}: {found}; remove the index")
+            yield path, table.slice(begin + start, stop - start)
+        begin += len(codes)
 
 
 def _lines(table: pa.Table) -> Lines:
     lines = np.zeros(len(table), LINE)
-    lines["group"], lines["row"] = table["row_group"].to_numpy(), table["row"].to_numpy()
-    lines["offset"] = table["image_offset"].fill_null(NULL).to_numpy()
-    lines["length"] = table["image_length"].fill_null(0).to_numpy()
-    lines["pairs"] = table["pairs"].to_numpy()
-    lines["dialogues"] = table["dialogues"].to_numpy() if "dialogues" in table.column_names else UNKNOWN
-    words = table["words"].combine_chunks()
-    sums = np.concatenate(([0], np.cumsum(words.flatten().to_numpy())))
-    ends = np.cumsum(words.value_lengths().fill_null(0).to_numpy())
+    columns = {name: pa.concat_arrays(table[name].chunks) for name in table.column_names if name != "shard"}
+    lines["group"], lines["row"] = numbers(columns["row_group"]), numbers(columns["row"])
+    lines["offset"] = numbers(columns["image_offset"], NULL)
+    lines["length"] = numbers(columns["image_length"])
+    lines["pairs"] = numbers(columns["pairs"])
+    lines["dialogues"] = numbers(columns["dialogues"]) if "dialogues" in columns else UNKNOWN
+    words = columns["words"]
+    sums = np.concatenate(([0], np.cumsum(numbers(words.flatten()))))
+    ends = np.cumsum(list_lengths(words))
     lines["words"] = np.diff(sums[np.concatenate(([0], ends))])
     return lines
 

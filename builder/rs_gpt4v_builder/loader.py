@@ -37,6 +37,9 @@ class Share(Protocol):
     def state_after(self, consumed: int, /) -> dict[str, Any]:
         """Return the state of the stream when each rank has consumed so many samples."""
 
+    def close(self) -> None:
+        """Let go of what was fetched ahead; whoever waits for a sample gets an error."""
+
 
 class Samples(Protocol):
     """What a `Loader` asks of a `Stream`."""
@@ -76,7 +79,8 @@ class Loader:
     Leaving the loop early ends the threads, each after the batch that it is at.
 
     **Devices.** On the CPU pixels are float32, as the collator gives them. For a GPU they are moved as bytes, from
-    pinned memory, on a stream of their own beside the training step, and normalised there in one step.
+    pinned memory, on a stream of their own beside the training step, and normalised there in one step. (A row without
+    image is black there, where the collator has zeros; no model looks at it.)
 
     Args:
         stream: What gives the samples.
@@ -225,7 +229,7 @@ class _Batches(Iterator[Batch]):
         self._coming: deque[tuple[int, Future[Any]]] = deque()
         self._pool = ThreadPoolExecutor(loader._workers, thread_name_prefix=THREADS)
         self._ended = threading.Event()
-        self.close = weakref.finalize(self, _end, self._pool, self._ended, self._coming)
+        self.close = weakref.finalize(self, _end, self._pool, self._ended, self._coming, run.share)
 
     def __next__(self) -> Batch:
         if not self.close.alive:
@@ -256,9 +260,10 @@ class _Batches(Iterator[Batch]):
         return True
 
 
-def _end(pool: ThreadPoolExecutor, ended: threading.Event, coming: deque[Any]) -> None:
-    """End an iteration's threads, each after the batch that it is at."""
+def _end(pool: ThreadPoolExecutor, ended: threading.Event, coming: deque[Any], share: Share) -> None:
+    """End an iteration's threads, each after the batch that it is at, or that it waits for."""
     ended.set()
+    share.close()
     coming.clear()
     # a collection of garbage may come to this in one of the threads, which cannot wait for itself
     pool.shutdown(wait=not threading.current_thread().name.startswith(THREADS), cancel_futures=True)

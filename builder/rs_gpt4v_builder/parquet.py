@@ -17,6 +17,9 @@ from .store import Store
 TAIL = 1 << 16
 """Bytes read at a file's end at first; a longer footer takes a second read."""
 
+FOOTER, GROUP = 24 << 10, 8 << 10
+"""Bytes that the footer of a shard with one row group of 32 MB may take, and those of each more."""
+
 JOIN = 1 << 16
 """Two wanted ranges with at most so many bytes between them are read as one."""
 
@@ -39,7 +42,9 @@ def read_footer(store: Store, path: str, size: int | None = None) -> Any:
         ReleaseError: The file is not Parquet.
     """
     size = store.size(path) if size is None else size
-    tail = store.read(path, max(0, size - TAIL), size)
+    # over a network a tail is no larger than a footer with so many row groups is likely to be
+    guess = FOOTER + GROUP * (size >> 25) if store.remote else TAIL
+    tail = store.read(path, max(0, size - guess), size)
     if tail[-4:] != b"PAR1":
         raise ReleaseError(f"{store.where}: {path} is no Parquet file; fetch the release again")
     length = int.from_bytes(tail[-8:-4], "little") + 8
@@ -70,7 +75,8 @@ def read_group(store: Store, path: str, metadata: Any, group: int, columns: Coll
         ReleaseError: The bytes are not what the footer says.
     """
     chunks = [metadata.row_group(group).column(i) for i, leaf in enumerate(leaves(metadata)) if leaf in columns]
-    pieces = {start: store.read(path, start, end) for start, end in joined(map(chunk_range, chunks))}
+    ranges = joined(map(chunk_range, chunks))
+    pieces = {start: data for (start, _), data in zip(ranges, store.read_many(path, ranges), strict=True)}
     try:
         file = pq.ParquetFile(_Pieces(pieces), metadata=metadata, pre_buffer=False)
         return file.read_row_group(group, columns=list(columns), use_threads=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,13 @@ from .cachedir import open_cache
 from .dialogues import read_text
 from .errors import OptionError, ReleaseError, RowError
 from .groups import GroupImages
-from .index import NULL, UNKNOWN, Index, Line, Lines, Shard, load_index
+from .index import NULL, UNKNOWN, Index, Lines, Shard, load_index
 from .store import LocalStore, Store, open_store
 from .text import CachedTexts, Row, Texts
+
+if TYPE_CHECKING:
+    from .network import Network
+    from .remote import RemoteStore
 
 MANIFEST = "manifest.json"
 
@@ -33,6 +37,9 @@ class Release:
         where: The folder, or its URL (`hf://datasets/…`, `https://…`, whatever `fsspec` knows).
         cache: Folder for what a reader makes of a release (its texts in a form made for random access, a few hundred
             bytes a row, and where each row lies); None is `$RS_GPT4V_CACHE`, else the user's cache folder.
+        cache_images: For a remote release: whether images that were read stay on this machine's disk, so that they come
+            over the network once; or the folder for them.
+        cache_bytes: Bytes of images up to which that is done; None is no limit.
 
     Attributes:
         version: Of the release; empty where a copy has lost its manifest.
@@ -42,20 +49,32 @@ class Release:
         ReleaseError: There is no release.
     """
 
-    def __init__(self, where: str | Path, *, cache: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        where: str | Path,
+        *,
+        cache: str | Path | None = None,
+        cache_images: bool | str | Path = False,
+        cache_bytes: int | None = None,
+    ) -> None:
         self.where = str(where)
-        self._cache_root = cache
-        self._store: Store = open_store(where)
-        self._manifest, self.digest = _read_manifest(self._store)
+        self._cache_root, self._cache_images, self._cache_bytes = cache, cache_images, cache_bytes
+        self._store = open_store(where)
+        self._manifest, self.digest = _open_manifest(self._store, cache)
         self.version: str = self._manifest.get("version", "")
         self._cache = open_cache(self.digest, cache)
         self._images = GroupImages(self._store)
 
-    def __reduce__(self) -> tuple[Any, tuple[str, str | Path | None]]:
-        return _reopen, (self.where, self._cache_root)  # a worker of a data loader opens it anew
+    def __reduce__(self) -> tuple[Any, tuple[str, dict[str, Any]]]:
+        options = {
+            "cache": self._cache_root,
+            "cache_images": self._cache_images,
+            "cache_bytes": self._cache_bytes,
+        }
+        return _reopen, (self.where, options)  # a worker of a data loader opens it anew
 
     def __repr__(self) -> str:
-        return f"Release({self.where!r}, version {self.version})"
+        return f"Release({self._store.where!r}, version {self.version})"
 
     @cached_property
     def configs(self) -> tuple[str, ...]:
@@ -90,19 +109,28 @@ class Release:
     @cached_property
     def texts(self) -> Texts:
         """The texts of its rows."""
-        if isinstance(self._store, LocalStore):
-            return CachedTexts(self._store, self._cache)
-        from .remote import GroupTexts
+        return CachedTexts(self._store, self._cache) if self.network is None else self.network.texts
 
-        return GroupTexts(self._store, self._data | self._mini, self._cache)
+    @cached_property
+    def network(self) -> "Network | None":
+        """What a remote release has beside its files; None for a local one."""
+        if isinstance(self._store, LocalStore):
+            return None
+        from .network import Network, open_images
+
+        images = open_images(self._cache_images, self._cache_bytes, self._cache, self.digest)
+        return Network(self._store, self._data | self._mini, self._cache, images)
 
     @property
     def store(self) -> Store:
         """Its files."""
         return self._store
 
-    def image(self, shard: Shard, line: Line) -> bytes | None:
-        """Return the image of one line of the index."""
+    def image(self, index: Index, shard: Shard, number: int) -> bytes | None:
+        """Return the image of one line of an index."""
+        line = index.line(number)
+        if self.network is not None:
+            return self.network.image(index, number, line)
         return self._image(shard.path, line.offset, line.length, line.group, line.row)
 
     def fetch(self, shards: Sequence[str], lines: Lines) -> list[Row]:
@@ -169,8 +197,16 @@ class Release:
         return [path for path in self._data if config == "all" or config in path.split("/")[1:3]]
 
 
-def _reopen(where: str, cache: str | Path | None) -> Release:
-    return Release(where, cache=cache)
+def _reopen(where: str, options: dict[str, Any]) -> Release:
+    return Release(where, **options)
+
+
+def _open_manifest(store: "LocalStore | RemoteStore", cache: str | Path | None) -> tuple[dict[str, Any], str]:
+    if isinstance(store, LocalStore):
+        return _read_manifest(store)
+    from .network import meet, root_of
+
+    return meet(store, root_of(cache), lambda: _read_manifest(store))
 
 
 def _read_manifest(store: Store) -> tuple[dict[str, Any], str]:
@@ -235,7 +271,7 @@ class Rows(Sequence[Row]):
         return _again, (self.release, self.config, self.split, self.decode, self._chosen)
 
     def __repr__(self) -> str:
-        return f"Rows({len(self):,} of {self.config!r}, {self.split!r} in {self.release.where!r})"
+        return f"Rows({len(self):,} of {self.config!r}, {self.split!r} in {self.release.store.where!r})"
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -281,13 +317,25 @@ class Rows(Sequence[Row]):
         Raises:
             IndexError: A position is not among them.
         """
-        if self.decode:
+        if self.decode or self.release.network is not None:
             return [self[position] for position in positions.tolist()]
         return self.release.fetch(*self._places(self._positions(positions)))
 
     def ahead(self, positions: npt.NDArray[np.int64]) -> None:
         """Say that these rows will be fetched soon, as in `fetch`."""
         self.release.ahead(*self._places(self._positions(positions)))
+
+    @property
+    def layout(self) -> Index:
+        """Where all rows of the release lie."""
+        return self._place.index
+
+    def numbers(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Numbers of the lines of the index of some rows, both (n,) int64."""
+        _, ends, moves = self._table
+        places = self._positions(positions)
+        found: npt.NDArray[np.int64] = places + moves[np.searchsorted(ends, places, side="right")]
+        return found
 
     @property
     def lines(self) -> Lines:
@@ -346,22 +394,25 @@ class Rows(Sequence[Row]):
 
     def text(self, position: int) -> Row:
         """Return a row without its image's bytes: `image` is None or a tuple of its path."""
-        shard, line = self._find(int(self._chosen[position]))
+        shard, number = self._find(int(self._chosen[position]))
+        line = self.layout.line(number)
         return self.release.texts.row(shard.path, line.group, line.row)
 
     def _view(self, chosen: range | npt.NDArray[np.int64]) -> "Rows":
         return Rows(self.release, self.config, self.split, decode=self.decode, place=self._place, chosen=chosen)
 
-    def _find(self, position: int) -> tuple[Shard, Line]:
+    def _find(self, position: int) -> tuple[Shard, int]:
+        """The shard of a row, and the number of its line."""
         number = bisect_right(self._ends, position)
         shard = self._place.shards[number]
-        return shard, self._place.index.line(shard.stop - (self._ends[number] - position))
+        return shard, shard.stop - (self._ends[number] - position)
 
     def _row(self, position: int) -> Row:
-        shard, line = self._find(position)
+        shard, number = self._find(position)
+        line = self.layout.line(number)
         row = self.release.texts.row(shard.path, line.group, line.row)
         if row["image"] is not None:
-            data = self.release.image(shard, line)
+            data = self.release.image(self.layout, shard, number)
             if self.decode:
                 row["image"] = None if data is None else _decoded(data, row["id"])
             else:

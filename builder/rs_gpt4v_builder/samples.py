@@ -60,20 +60,31 @@ class Samples:
             found.append(Part(folders[0], folders[1], self._first(first), self._first(stop)))
         return found
 
-    def fetch(self, numbers: Positions, passes: Positions, *, whole: bool = False) -> list[Row]:
+    def counts(self) -> Positions | None:
+        """Number of samples of each row, (rows,) int64; None is one each."""
+        return None if self._ends is None else np.diff(self._ends, prepend=0)
+
+    def row_numbers(self, numbers: Positions) -> Positions:
+        """Position of the row of each sample, both (n,) int64."""
+        return self._rows(numbers)[0]
+
+    def fetch(
+        self, numbers: Positions, passes: Positions, *, whole: bool = False, rows: list[Row] | None = None
+    ) -> list[Row]:
         """Read samples, in the order given.
 
         Args:
             numbers: Of the samples, (n,) int64.
             passes: How many times each was shown before, (n,) int64.
             whole: Whether rows come whole, as with `max_length=None`.
+            rows: The rows of these samples, where they are there already.
 
         Returns:
             Rows whose `conversations` and `pairs` are those of the sample, with `shown`: positions of its pairs in the
             release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
         """
         positions, dialogues = self._rows(numbers)
-        rows = self.rows.fetch(positions)
+        rows = self.rows.fetch(positions) if rows is None else rows
         if self.pairs == "row" and (whole or self.max_length is None):
             return [_as_it_is(row) for row in rows]
         chosen = passes if dialogues is None else dialogues

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .ahead import Ahead, Coming
+from .netorder import NetworkOrders
 from .order import Order, Positions
 from .samples import Samples
 from .text import Row
@@ -44,6 +46,7 @@ class Share:
         repeat: bool,
         whole: bool,
         head: Mapping[str, Any],
+        network: NetworkOrders | None = None,
     ) -> None:
         self._samples, self._order, self._whole, self._head = samples, order, whole, head
         self._start, self._rank, self._world = start, rank, world_size
@@ -52,6 +55,8 @@ class Share:
         self._ask = 0  # for so many samples more the system is told what comes
         self._lock = Lock()
         self._drawn: OrderedDict[int, tuple[Positions, Positions]] = OrderedDict()
+        self._network, self._table = network, None if network is None else network.table(order)
+        self._reader = self.reader(self._lines, self._count)
 
     def __len__(self) -> int:
         """Samples of this rank."""
@@ -67,16 +72,50 @@ class Share:
         done = consumed >= len(self)
         return {**self._head, "position": len(self._order) if done else self._start + consumed * self._world}
 
-    def take(self, numbers: Positions) -> list[Row]:
-        """Read samples by their numbers, (n,) int64, in the order given."""
+    def close(self) -> None:
+        """Fetch nothing ahead any more; for a remote release."""
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def all_of_it(self) -> Ahead | None:
+        """What fetches the whole share ahead, for a remote release."""
+        return self._reader
+
+    def reader(self, coming: Coming, total: int) -> Ahead | None:
+        """Begin to fetch the rows of a sequence of samples ahead, for a remote release.
+
+        Args:
+            coming: A method that gives the lines of samples a to below b of the sequence. It is referred to weakly.
+            total: How many there are.
+        """
+        network = self._samples.rows.release.network
+        if self._network is None or self._table is None or network is None:
+            return None
+        return network.ahead(self._table, self._network.settings, coming, total)
+
+    def lines(self, numbers: Positions) -> Positions:
+        """Lines of the index in which some samples lie, both (n,) int64."""
+        return self._samples.rows.numbers(self._samples.row_numbers(self._draw(numbers)[0]))
+
+    def _lines(self, start: int, stop: int) -> Positions:
+        return self.lines(np.arange(start, stop, dtype=np.int64))
+
+    def take(self, numbers: Positions, read: list[Row] | None = None) -> list[Row]:
+        """Read samples by their numbers, (n,) int64, in the order given.
+
+        Args:
+            numbers: In the share.
+            read: Their rows, where they are there already.
+        """
         samples, passes = self._draw(numbers)
         with self._watched(len(numbers)):
-            return self._samples.fetch(samples, passes, whole=self._whole)
+            return self._samples.fetch(samples, passes, whole=self._whole, rows=read)
 
     @property
     def asks(self) -> bool:
         """Whether it pays to say ahead of time what will be read."""
-        return self._ask > 0 or self._samples.rows.release.store.remote
+        return self._ask > 0
 
     def ahead(self, numbers: Positions) -> None:
         """Say that these samples will be read soon."""
@@ -128,6 +167,8 @@ class Lane:
 
     def __init__(self, share: Share, worker: int = 0, workers: int = 1, block: int = 1) -> None:
         self._share, self._worker, self._workers, self._block = share, worker, workers, block
+        # all of a share is fetched ahead by the share, which outlives its lanes
+        self._reader = share.all_of_it if workers == 1 else share.reader(self._lines, len(self))
 
     def __len__(self) -> int:
         blocks, rest = divmod(len(self._share), self._block)
@@ -139,11 +180,22 @@ class Lane:
         stop = min(stop, len(self))
         if start >= stop:
             return []
-        rows = self._share.take(self._numbers(start, stop))
+        read = self._reader.rows(start, stop) if self._reader is not None else None
+        rows = self._share.take(self._numbers(start, stop), read)
+        if self._reader is not None:
+            return rows
         first, last = start + AHEAD, min(stop + AHEAD, len(self))
         if self._share.asks and first < last:
             self._share.ahead(self._numbers(first, last))
         return rows
+
+    def close(self) -> None:
+        """Fetch nothing ahead any more; for a remote release."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _lines(self, start: int, stop: int) -> Positions:
+        return self._share.lines(self._numbers(start, stop))
 
     def _numbers(self, start: int, stop: int) -> Positions:
         """Numbers in the share of the worker's samples."""

@@ -6,11 +6,15 @@ disk or over a network is decided here, once, by `open_store`.
 
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import ReleaseError
+
+if TYPE_CHECKING:
+    from .remote import RemoteStore
 
 OPEN_FILES = 128
 """Most files that a local store holds open at a time."""
@@ -31,6 +35,9 @@ class Store(Protocol):
             ReleaseError: There is no such file, it is shorter than that, or it cannot be read.
         """
 
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ranges of a file, (start, end) each; see `read`."""
+
     def size(self, path: str) -> int:
         """Return a file's size in bytes.
 
@@ -42,7 +49,7 @@ class Store(Protocol):
         """List the files below a folder, by path in the release, in alphabetical order."""
 
 
-def open_store(where: str | Path) -> Store:
+def open_store(where: str | Path) -> "LocalStore | RemoteStore":
     """Open a release's files.
 
     Args:
@@ -86,6 +93,10 @@ class LocalStore:
             found = f"{self.where}: {path} ends at byte {start + len(data):,}, before byte {start + count:,}"
             raise ReleaseError(f"{found}; the file was cut or changed: fetch the release again")
         return data
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ranges of a file; see `Store.read_many`."""
+        return [self.read(path, start, end) for start, end in ranges]
 
     def ahead(self, path: str, start: int, end: int) -> None:
         """Tell the system that these bytes will be read soon."""

@@ -9,8 +9,10 @@ from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any
 
+from .blocks import BlockSettings
 from .errors import OptionError
 from .mix import MixOrder, plan_mix
+from .netorder import NetworkOrders
 from .order import FullOrder, InOrder, Order
 from .release import Release
 from .samples import Samples
@@ -79,7 +81,9 @@ class Stream:
         remainder: What is left when the ranks have got the same number of samples, less than `world_size`: `drop` it
             for this epoch, or `repeat` the first samples of the epoch until it is enough.
         batch_size: Samples of a `DataLoader`'s batch, see above.
-        order: `full` is the permutation of all samples. `auto` chooses.
+        order: `full` is the permutation of all samples. `auto` chooses that for a local release, and for a remote one
+            blocks of neighbouring rows that are mixed inside a window; there `full` takes a request for each image.
+        blocks: Sizes of these blocks and of the window.
         cache: Folder for what a `Release` keeps, see there.
 
     Attributes:
@@ -110,6 +114,7 @@ class Stream:
         remainder: str = "drop",
         batch_size: int | None = None,
         order: str = "auto",
+        blocks: BlockSettings | None = None,
         cache: str | Path | None = None,
     ) -> None:
         if remainder not in ("drop", "repeat"):
@@ -126,6 +131,7 @@ class Stream:
         self.release = where if isinstance(where, Release) else Release(where, cache=cache)
         self.samples = Samples(self.release.rows(config, split), pairs, max_length)
         self._mix = () if mix is None else plan_mix(mix, self.samples.parts(), temperature)
+        self._ordered_by, self._sizes = order, blocks or BlockSettings()
         self._shuffle, self._seed, self._remainder, self._block = shuffle, int(seed), remainder, batch_size or 1
         self._at = _At(0, 0)
         self._run: _Run | None = None
@@ -142,8 +148,8 @@ class Stream:
         return {**self.__dict__, "_run": None}
 
     def __repr__(self) -> str:
-        rows = self.samples.rows
-        return f"Stream({len(self.samples):,} samples of {rows.config!r}, {rows.split!r} in {self.release.where!r})"
+        rows, where = self.samples.rows, self.release.store.where
+        return f"Stream({len(self.samples):,} samples of {rows.config!r}, {rows.split!r} in {where!r})"
 
     def __len__(self) -> int:
         """Samples of this rank in a whole epoch, wherever it begins; `len(stream.share())` are those that are left."""
@@ -222,10 +228,15 @@ class Stream:
         self._go(_At(state["epoch"], state["position"], saved["consumed"] if saved else 0))
 
     def _rows(self, run: "_Run") -> Iterator[Row]:
-        while run.consumed < len(run.lane):
-            for row in run.lane.fetch(run.consumed, run.consumed + CHUNK):
-                run.consumed += 1
-                yield row
+        count = CHUNK if self._network is None else 1  # over a network the first sample does not wait for others
+        try:
+            while run.consumed < len(run.lane):
+                for row in run.lane.fetch(run.consumed, run.consumed + count):
+                    run.consumed += 1
+                    yield row
+                count = min(CHUNK, 2 * count)
+        finally:
+            run.lane.close()
         self._end(run)
 
     def _end(self, run: "_Run") -> None:
@@ -255,9 +266,23 @@ class Stream:
             repeat=self._remainder == "repeat",
             whole=whole,
             head=self._head(at.epoch),
+            network=self._network,
         )
 
+    @cached_property
+    def _network(self) -> NetworkOrders | None:
+        """How the samples of a remote release are fetched."""
+        if self.release.network is None:
+            return None
+        return NetworkOrders(self.samples, self._seed, self._sizes, self._mix)
+
+    @property
+    def _in_blocks(self) -> bool:
+        return self._network is not None and self._shuffle and self._ordered_by == "auto"
+
     def _order(self, epoch: int) -> Order:
+        if self._network is not None and self._in_blocks:
+            return self._network.epoch(epoch)
         if self._mix:
             return MixOrder(self._mix, self._seed, epoch)
         if not self._shuffle:
@@ -278,7 +303,7 @@ class Stream:
             "pairs": self.samples.pairs,
             "samples": len(self.samples),
             "shuffle": self._shuffle,
-            "order": "full" if self._shuffle else "none",
+            "order": self._network.name if self._network and self._in_blocks else "full" if self._shuffle else "none",
             "seed": self._seed if self._shuffle else None,
             "mix": {component.name: component.share for component in self._mix} or None,
         }

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from .arrow import binary, list_lengths, valid
 from .cachedir import alone, completed
 from .errors import ReleaseError
 from .parquet import IMAGE_LEAF, leaves, read_footer, read_group
@@ -52,7 +53,7 @@ class CachedTexts:
 
     def __init__(self, store: Store, cache: Path) -> None:
         self._store, self._cache, self._lock = store, cache, Lock()
-        self._shards: OrderedDict[str, _Mapped] = OrderedDict()
+        self._shards: OrderedDict[str, MappedTexts] = OrderedDict()
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `Texts.row`."""
@@ -67,7 +68,7 @@ class CachedTexts:
             found.append(loads(data[ends[row] : ends[row + 1]]))
         return found
 
-    def _open(self, shard: str) -> "_Mapped":
+    def _open(self, shard: str) -> "MappedTexts":
         path = self._cache / "texts" / (shard.replace("/", "--").removesuffix(".parquet") + ".arrow")
         with self._lock:
             if shard not in self._shards:
@@ -75,7 +76,7 @@ class CachedTexts:
                     with alone(path):
                         if not path.exists():
                             self._write(shard, path)
-                self._shards[shard] = _Mapped(path)
+                self._shards[shard] = MappedTexts(path)
                 if len(self._shards) > MAPPED:
                     self._shards.popitem(last=False)
             return self._shards[shard]
@@ -105,38 +106,45 @@ def read_texts(store: Store, shard: str, metadata: Any, group: int) -> list[Row]
 
 def pack(rows: list[Row]) -> pa.Array:
     """Serialize rows."""
-    return pa.array([marshal.dumps(row) for row in rows], pa.large_binary())
+    return binary([marshal.dumps(row) for row in rows])
 
 
 def to_python(array: pa.Array) -> list[Any]:
     """Do what `array.to_pylist()` does, several times faster for lists of structs."""
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    valid = array.is_valid().to_pylist() if array.null_count else None
+    there = valid(array)
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
         parts = [to_python(part) for part in array.flatten()]
         values: Any = (dict(zip(names, items, strict=True)) for items in zip(*parts, strict=True))
     elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         flat, first = to_python(array.flatten()), 0
-        lengths = array.value_lengths().fill_null(0).to_pylist()
+        lengths = list_lengths(array).tolist()
         ends = [first := first + length for length in lengths]
         values = (flat[start:end] for start, end in pairwise([0, *ends]))
     else:
         plain: list[Any] = array.to_pylist()
         return plain
-    return list(values) if valid is None else [v if there else None for v, there in zip(values, valid, strict=True)]
+    if there is None:
+        return list(values)
+    return [value if is_there else None for value, is_there in zip(values, there.tolist(), strict=True)]
 
 
-class _Mapped:
-    """The texts of one shard, mapped into memory."""
+class MappedTexts:
+    """The texts of one shard, or of one row group of it, mapped into memory or in it.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        bytes: All of them, serialized.
+    """
+
+    def __init__(self, source: Path | pa.Buffer) -> None:
         try:
-            self._file = pa.memory_map(str(path))
+            self._file = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
             reader = pa.ipc.open_file(self._file)
             batches = [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
         except (pa.ArrowException, OSError) as error:
-            raise ReleaseError(f"{path} is damaged ({error}): delete it, it will be made again") from error
+            raise ReleaseError(f"{source} is damaged ({error}): delete it, it will be made again") from error
         # of each row group: where its rows end, and the rows
         self.groups = [(memoryview(b.buffers()[1]).cast("q"), memoryview(b.buffers()[2])) for b in batches]
+        self.bytes = sum(len(data) for _, data in self.groups)

@@ -28,6 +28,9 @@ SPECIALS = (UNK, BOS, EOS)
 """Special tokens. One that data holds literally becomes that token, as in the original code."""
 
 _BEFORE_TEXT = re.compile(r"(<unk>|<s>|</s>)(?=.)(?!<unk>|<s>|</s>)", re.DOTALL)
+_OF_LLAMA = {SPACE * 2: 259, f"{SPACE}t": 260, "er": 261, f"{SPACE}th": 266}
+"""Pieces by which the vocabulary of LLaMA 1 and 2 is known."""
+
 _LFS_POINTER = b"version https://git-lfs"
 _EXPECTED = "expected LLaMA's sentencepiece `tokenizer.model`, a `tokenizer.json` made from it, or a folder with either"
 
@@ -114,7 +117,7 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
             `model` are taken: its normalizer, its pre-tokenizer and its post-processor treat
             prefixes otherwise than the original code, and its added tokens (`<pad>`, `<image>`) are
             plain text to it. Merges that make runs of spaces are ranked last, as their scores say,
-            where a converter has put all of them first.
+            where a converter has misplaced them.
 
     Raises:
         TokenizerError: Nothing is there, or it is not the tokenizer of LLaMA 1 or 2.
@@ -208,7 +211,7 @@ def _from_json(data: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
     for left, right in merges:
         if not {left, right, left + right} <= vocab.keys():
             raise ValueError(f"its vocabulary lacks a piece of the merge {left!r} {right!r}")
-    return vocab, _spaces_last(merges)
+    return vocab, _spaces_last(merges, vocab)
 
 
 def _merge(entry: Any) -> tuple[str, str]:
@@ -219,17 +222,21 @@ def _merge(entry: Any) -> tuple[str, str]:
     return halves[0], halves[1]
 
 
-def _spaces_last(merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Rank merges that make runs of spaces last where all of them stand first.
+def _spaces_last(merges: list[tuple[str, str]], vocab: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Rank merges that make runs of spaces last where a converter has misplaced them.
 
-    They do so in a `tokenizer.json` written by transformers 5. Training a BPE on text full of
-    spaces may put one or two such merges first, but never all the way to the longest run, so three
-    and more are a safe sign.
+    Their scores in LLaMA's model are the lowest of all, but transformers 5 goes by ids: all of them
+    first (5.23), or each where the id of its piece is (5.24). The latter is the truth in a model
+    that was trained so, hence it is changed only in LLaMA's own vocabulary. Training a BPE on text
+    full of spaces may put one or two such merges first, but never all the way to the longest run,
+    so three and more are a safe sign of the former.
     """
-    count = sum(_is_spaces(merge) for merge in merges)
-    if count < 3 or not all(_is_spaces(merge) for merge in merges[:count]):
+    spaces = [merge for merge in merges if _is_spaces(merge)]
+    all_first = len(spaces) >= 3 and all(map(_is_spaces, merges[: len(spaces)]))
+    if not all_first and any(vocab.get(piece) != number for piece, number in _OF_LLAMA.items()):
         return merges
-    return merges[count:] + merges[:count]
+    spaces.sort(key=lambda pair: (vocab["".join(pair)], vocab[pair[0]], vocab[pair[1]]))
+    return [merge for merge in merges if not _is_spaces(merge)] + spaces
 
 
 def _is_spaces(merge: tuple[str, str]) -> bool:

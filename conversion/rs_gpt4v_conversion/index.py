@@ -11,6 +11,9 @@ from rs_gpt4v_conversion.files import completed
 from rs_gpt4v_conversion.naming import shard_part
 from rs_gpt4v_conversion.rows import TAG
 
+DIALOGUES = "dialogues"
+"""The one column of the index that a release may lack: the first builds did not write it."""
+
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -23,6 +26,7 @@ SCHEMA = pa.schema(
         ("image_offset", pa.int64()),  # bytes from the file's start; null where the image is null
         ("image_length", pa.int64()),
         ("pairs", pa.int32()),
+        (DIALOGUES, pa.int32()),  # independent ones among the pairs
         ("words", pa.list_(pa.int32())),  # of question and answer, one count a pair, without the image tag
     ]
 )
@@ -46,7 +50,7 @@ def _shard_index(folder: Path, shard: str, ranges: Ranges) -> pa.Table:
     lines: list[dict[str, Any]] = []
     with pq.ParquetFile(folder / shard) as file:
         for group, places in enumerate(ranges(str(folder / shard))):
-            table = file.read_row_group(group, columns=["id", "conversations"])
+            table = file.read_row_group(group, columns=["id", "conversations", "pairs"])
             for row, (record, place) in enumerate(zip(table.to_pylist(), places, strict=True)):
                 words = pair_words(record["conversations"])
                 offset, length = place if place else (None, None)
@@ -54,10 +58,16 @@ def _shard_index(folder: Path, shard: str, ranges: Ranges) -> pa.Table:
                     {
                         "id": record["id"], "task": task, "source": source, "split": split,
                         "shard": shard, "row_group": group, "row": row, "image_offset": offset,
-                        "image_length": length, "pairs": len(words), "words": words,
+                        "image_length": length, "pairs": len(words),
+                        DIALOGUES: dialogue_count(record["pairs"]), "words": words,
                     }
                 )  # fmt: skip
     return pa.Table.from_pylist(lines, schema=SCHEMA)
+
+
+def dialogue_count(pairs: list[dict[str, Any]]) -> int:
+    """Independent dialogues among the pairs of a row."""
+    return len({pair["dialogue"] for pair in pairs})
 
 
 def pair_words(conversations: list[dict[str, str]]) -> list[int]:

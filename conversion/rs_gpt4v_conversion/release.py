@@ -116,8 +116,8 @@ class ReleaseFolder:
         with pq.ParquetFile(self.path / shard) as file:
             return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
 
-    def index(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The lines of index.parquet.
+    def index(self, columns: Sequence[str] | None = None, *, optional: Sequence[str] = ()) -> pa.Table:
+        """The lines of index.parquet: all columns, or `columns` and those of `optional` that it has.
 
         Raises:
             UsageError: It is not there, cannot be read, or lacks one of the columns.
@@ -125,7 +125,9 @@ class ReleaseFolder:
         path = self.path / "index.parquet"
         try:
             with pq.ParquetFile(path) as file:
-                table = file.read(columns=None if columns is None else list(columns))
+                there = set(file.schema_arrow.names)
+                wanted = None if columns is None else [*columns, *(c for c in optional if c in there)]
+                table = file.read(columns=wanted)
         except UNREADABLE as error:
             raise UsageError(f"{path}: cannot be read ({error}); `rs-gpt4v check` says what else is broken") from None
         lacking = sorted(set(columns or ()) - set(table.column_names))

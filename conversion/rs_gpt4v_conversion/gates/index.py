@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gates._gate import Findings, GateResult, name_of
-from rs_gpt4v_conversion.index import SCHEMA, Ranges, pair_words
+from rs_gpt4v_conversion.index import DIALOGUES, SCHEMA, Ranges, dialogue_count, pair_words
 from rs_gpt4v_conversion.release import UNREADABLE, ReleaseFolder, Where
 
 Place = tuple[int, int] | None
@@ -30,7 +30,7 @@ class Index:
     """
 
     # and `image` where ranges are read: the images gate asks for it then
-    columns: ClassVar[tuple[str, ...]] = ("id", "conversations")
+    columns: ClassVar[tuple[str, ...]] = ("id", "conversations", "pairs")
 
     def __init__(
         self, release: ReleaseFolder, ranges: Ranges, unreadable: Collection[str], *, images: bool = True
@@ -45,11 +45,13 @@ class Index:
 
     def _table(self) -> pa.Table | None:
         try:
-            table = self.release.index(SCHEMA.names)
+            table = self.release.index([n for n in SCHEMA.names if n != DIALOGUES], optional=[DIALOGUES])
         except UsageError as error:
             self.findings.add("index.parquet", str(error))
             return None
-        if table.schema.remove_metadata() != SCHEMA:
+        expected = pa.schema([field for field in SCHEMA if field.name in table.column_names])
+        table = table.select(expected.names)
+        if table.schema.remove_metadata() != expected:
             self.findings.add("index.parquet", "has other columns than an index")
             return None
         self._check_order(table)
@@ -110,6 +112,8 @@ class Index:
         if len(turns) % 2 == 0:  # else the conversations gate has something to say
             words = pair_words(turns)
             expected.update(pairs=len(words), words=words)
+        if self.table is not None and DIALOGUES in self.table.column_names:
+            expected[DIALOGUES] = dialogue_count([pair or {"dialogue": None} for pair in row["pairs"] or ()])
         if self.places:
             place = self.places[where.group][where.row]
             expected["image_offset"], expected["image_length"] = place or (None, None)
