@@ -69,6 +69,22 @@ for name, tensor in batches[0].items():
 """,
         names,
     )
+    show(
+        """
+from rs_gpt4v_builder import Loader, Stream
+stream = Stream("rs-gpt4v", "vqa", rank=0, world_size=2, pairs="one")   # what the first of two GPUs trains on
+loader = Loader(stream, collate, batch_size=4, workers=2)
+for epoch in range(2):
+    loader.set_epoch(epoch)
+    print("epoch", epoch, "has", len(loader), "batches;", sum(len(batch["labels"]) for batch in loader), "samples came")
+batches = iter(loader)
+first, state = next(batches), loader.state_dict()   # as a checkpoint keeps it, in mid-epoch
+again = Loader(Stream("rs-gpt4v", "vqa", rank=0, world_size=2, pairs="one"), collate, batch_size=4)
+again.load_state_dict(state)
+print("goes on with the second batch:", bool((next(iter(again))["labels"] == next(batches)["labels"]).all()))
+""",
+        names,
+    )
     run("look", "rs-gpt4v", "--out", "page.html")
     say(f"\nA dozen rows to look at: {folder / 'page.html'}")
 

@@ -69,7 +69,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def prompt_of(collate: LlavaCollator, messages: Messages, has_image: bool) -> str:
     template = collate.template
     turns = prepare_turns(parse_turns(messages, row=""), template, has_image=has_image, row="")
-    return Encoder(template, collate.tokenizer, legacy=False).prompt(turns)
+    return Encoder(template, collate._encoder.tokenizer, legacy=False).prompt(turns)
 
 
 def processed(processor: Any, prompt: str, has_image: bool) -> list[int]:
@@ -88,7 +88,7 @@ def test_ids_are_the_processors(tiny: Any, tmp_path: Path, template: str, number
     ids, labels = collate.encode(messages, has_image)
     assert ids.tolist() == processed(tiny, prompt_of(collate, messages, has_image), has_image)
     assert (ids == HF_IMAGE_ID).sum() == 576 * has_image
-    learnt = collate.tokenizer.decode(labels[labels >= 0].tolist())
+    learnt = collate._encoder.tokenizer.decode(labels[labels >= 0].tolist())
     end = " </s>" if template == "llama_2" else "</s>"
     assert learnt == "".join(f" {turn['value']}{end}" for turn in messages[1::2])
 

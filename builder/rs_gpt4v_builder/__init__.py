@@ -58,6 +58,8 @@ The modules, in the order in which they use each other:
     nvjpeg        decoding on the GPU
     targets       where a loader's batches go
     loader        Loader: batches of a stream, made ahead by threads
+    epochs        a loader that goes on to the next epoch by itself
+    trainer       the Trainer of transformers on a loader
 
 Names are imported when they are first used: `import rs_gpt4v_builder` alone costs nothing, and
 `load_tokenizer` needs no torch.
@@ -69,21 +71,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .blocks import BlockSettings
     from .collate import LlavaCollator
+    from .epochs import Epochs
     from .lengths import LengthGroupedSampler
     from .loader import Loader
     from .messages import open_image, to_messages
     from .release import Release, Rows
     from .stream import Stream
     from .tokenizer import load_tokenizer
+    from .trainer import feed_trainer
 
 __all__ = [
     "BlockSettings",
+    "Epochs",
     "LengthGroupedSampler",
     "LlavaCollator",
     "Loader",
     "Release",
     "Rows",
     "Stream",
+    "feed_trainer",
     "load_tokenizer",
     "open_image",
     "to_messages",
@@ -91,12 +97,14 @@ __all__ = [
 
 _HOME = {
     "BlockSettings": "blocks",
+    "Epochs": "epochs",
     "LengthGroupedSampler": "lengths",
     "LlavaCollator": "collate",
     "Loader": "loader",
     "Release": "release",
     "Rows": "release",
     "Stream": "stream",
+    "feed_trainer": "trainer",
     "load_tokenizer": "tokenizer",
     "open_image": "messages",
     "to_messages": "messages",

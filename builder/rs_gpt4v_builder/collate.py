@@ -166,7 +166,7 @@ class LlavaCollator:
                 raise OptionError.unknown(name, value, _KNOWN[name])
         if max_length < 1:
             raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
-        self.tokenizer, self.template = tokenizer, find_template(template)
+        self.template = find_template(template)
         self.form, self.pixels, self.aspect, self.resize, self.pairs = form, pixels, aspect, resize, pairs
         self._imager = CpuImager(aspect, resize, pixels)
         self.max_length, self.legacy, self.strict = max_length, legacy, strict
@@ -177,6 +177,7 @@ class LlavaCollator:
         self.left_out = self.masked = self.cut = self.skipped = 0
         self._warned = False
         self._lock = threading.Lock()
+        # no attribute `tokenizer`: transformers' Trainer would save that as one of its own
         self._encoder = Encoder(self.template, tokenizer, legacy=legacy, apart=form == "llava")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -275,7 +276,7 @@ class LlavaCollator:
     def _texts(self, samples: list[Sample]) -> dict[str, Ids]:
         """Pad the texts to the longest: (B, L) each."""
         longest = max(len(sample.input_ids) for sample in samples)
-        pad_id = HF_PAD_ID if self.form == "hf" else self.tokenizer.pad_id
+        pad_id = HF_PAD_ID if self.form == "hf" else self._encoder.tokenizer.pad_id
         shape = len(samples), longest
         input_ids, labels = np.full(shape, pad_id, np.int64), np.full(shape, IGNORE, np.int64)
         mask = np.zeros(shape, np.int64)
