@@ -27,8 +27,8 @@ import torch
 from PIL import Image
 
 from rs_gpt4v_builder import LlavaCollator, load_tokenizer
-from rs_gpt4v_builder.conversation import IGNORE
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.text.conversation import IGNORE
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 FORMAT = "\nAnswer the question using a single word or phrase."
 """What a release adds to such a question."""

@@ -59,7 +59,7 @@ print(next(iter(stream))["conversations"][:2])
         """
 from torch.utils.data import DataLoader
 from rs_gpt4v_builder import LlavaCollator
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 collate = LlavaCollator(byte_tokenizer())   # training: load_tokenizer("path/to/tokenizer.model")
 rows = load_dataset("rs-gpt4v", "grounding", split="train")
 batches = list(DataLoader(rows, batch_size=4, collate_fn=collate))

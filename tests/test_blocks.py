@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v_builder.blockmix import BlockComponent, BlockMixOrder
-from rs_gpt4v_builder.blocks import BlockOrder, BlockSettings, BlockTable, sample_blocks
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.index import LINE, NULL, UNKNOWN, Index, Shard
-from rs_gpt4v_builder.mix import Component, shares
-from rs_gpt4v_builder.order import FullOrder, Positions
+from rs_gpt4v_builder.network.blocks import BlockOrder, BlockSettings, BlockTable, sample_blocks
+from rs_gpt4v_builder.release.index import LINE, NULL, UNKNOWN, Index, Shard
+from rs_gpt4v_builder.stream.blockmix import BlockComponent, BlockMixOrder
+from rs_gpt4v_builder.stream.mix import Component, shares
+from rs_gpt4v_builder.stream.order import FullOrder, Positions
 
 QUICK = settings(deadline=None, max_examples=25)
 

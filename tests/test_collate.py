@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from rs_gpt4v_builder import LlavaCollator, images
-from rs_gpt4v_builder.clip import normalise
-from rs_gpt4v_builder.conversation import IGNORE, IMAGE_ID
-from rs_gpt4v_builder.dialogues import Dialogue, one_of, read_text, sheets
+from rs_gpt4v_builder import LlavaCollator
 from rs_gpt4v_builder.errors import OptionError, RowError
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.pixels import images
+from rs_gpt4v_builder.pixels.clip import normalise
+from rs_gpt4v_builder.text.conversation import IGNORE, IMAGE_ID
+from rs_gpt4v_builder.text.dialogues import Dialogue, one_of, read_text, sheets
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 TOKENIZER = byte_tokenizer()
 # Python 3.12 and newer warn whoever forks while there are threads

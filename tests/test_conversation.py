@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v_builder import LlavaCollator, load_tokenizer
-from rs_gpt4v_builder.conversation import (
+from rs_gpt4v_builder.errors import OptionError, RowError
+from rs_gpt4v_builder.text.conversation import (
     IGNORE,
     IMAGE_ID,
     LLAMA_2,
@@ -25,10 +26,9 @@ from rs_gpt4v_builder.conversation import (
     prepare_turns,
     tag_first,
 )
-from rs_gpt4v_builder.errors import OptionError, RowError
-from rs_gpt4v_builder.masking import original_spans
-from rs_gpt4v_builder.tokenizer import LlamaTokenizer, byte_tokenizer
-from rs_gpt4v_builder.turns import GPT, HUMAN, Turn, parse_turns
+from rs_gpt4v_builder.text.masking import original_spans
+from rs_gpt4v_builder.text.tokenizer import LlamaTokenizer, byte_tokenizer
+from rs_gpt4v_builder.text.turns import GPT, HUMAN, Turn, parse_turns
 from shared import shared
 from tiny_tokenizer import tiny_model
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rs_gpt4v_builder import clip, device, images, nvjpeg
+from rs_gpt4v_builder.pixels import clip, device, images, nvjpeg
 from shared import shared
 
 LEVELS = torch.arange(256, dtype=torch.uint8).expand(2, 3, 1, 256)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rs_gpt4v_builder.dialogues import (
+from rs_gpt4v_builder.errors import RowError
+from rs_gpt4v_builder.text.dialogues import (
     FEATURES,
     Dialogue,
     estimated_sheets,
@@ -22,9 +23,8 @@ from rs_gpt4v_builder.dialogues import (
     sheets,
     whole_bound,
 )
-from rs_gpt4v_builder.errors import RowError
-from rs_gpt4v_builder.estimate import _KNOWN, estimate_tokens
-from rs_gpt4v_builder.tokenizer import LlamaTokenizer, load_tokenizer
+from rs_gpt4v_builder.text.estimate import _KNOWN, estimate_tokens
+from rs_gpt4v_builder.text.tokenizer import LlamaTokenizer, load_tokenizer
 from shared import shared
 
 Row = dict[str, Any]
@@ -204,7 +204,7 @@ def test_an_estimate_counts_words_digits_marks_and_bytes(text: str, tokens: int)
 
 
 def test_cutting_rows_needs_neither_torch_nor_a_tokenizer() -> None:
-    code = "import sys, rs_gpt4v_builder.dialogues; print({'torch', 'tokenizers', 'numpy'} & set(sys.modules))"
+    code = "import sys, rs_gpt4v_builder.text.dialogues; print({'torch', 'tokenizers', 'numpy'} & set(sys.modules))"
     builder = Path(__file__).resolve().parents[1] / "builder"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(builder)}

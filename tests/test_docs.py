@@ -44,7 +44,7 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     pytest.importorskip("torch")
     from datasets import load_dataset
 
-    from rs_gpt4v_builder.tokenizer import byte_tokenizer
+    from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
     names: dict[str, Any] = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from rs_gpt4v_builder import LengthGroupedSampler
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.lengths import modality_lengths
+from rs_gpt4v_builder.text.lengths import modality_lengths
 from shared import shared
 
 LENGTHS = st.lists(st.integers(-40, 40).filter(bool), max_size=60)

@@ -27,9 +27,11 @@ from PIL import Image
 
 import tiny_release
 from fake_stream import FakeStream, ids
-from rs_gpt4v_builder import LlavaCollator, Loader, Stream, images, targets
+from rs_gpt4v_builder import LlavaCollator, Loader, Stream
+from rs_gpt4v_builder.batch import targets
 from rs_gpt4v_builder.errors import OptionError, RowError
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.pixels import images
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 

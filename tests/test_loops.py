@@ -20,7 +20,7 @@ pytest.importorskip("transformers")
 import loops
 import tiny_release
 from rs_gpt4v_builder import LlavaCollator, Stream
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 from tiny_llava import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]

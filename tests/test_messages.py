@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rs_gpt4v_builder import open_image, to_messages
-from rs_gpt4v_builder.dialogues import one_of, read_text, select
 from rs_gpt4v_builder.errors import OptionError, RowError
+from rs_gpt4v_builder.text.dialogues import one_of, read_text, select
 
 Row = dict[str, Any]
 

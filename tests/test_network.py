@@ -20,11 +20,12 @@ import pytest
 import tiny_release
 from http_server import Server, serving
 from range_server import COMMIT, RangeServer
-from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream, ahead, blockcache, grouptext, retry
-from rs_gpt4v_builder.blocks import BlockSettings, Span
+from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream
 from rs_gpt4v_builder.errors import ReleaseError
-from rs_gpt4v_builder.index import Shard
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.network import ahead, blockcache, grouptext, retry
+from rs_gpt4v_builder.network.blocks import BlockSettings, Span
+from rs_gpt4v_builder.release.index import Shard
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 ROWS = 240
 LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -449,7 +450,7 @@ BEGIN = """
 import sys
 {imports}
 from rs_gpt4v_builder import Stream
-from rs_gpt4v_builder.blocks import BlockSettings, Span
+from rs_gpt4v_builder.network.blocks import BlockSettings, Span
 stream = Stream({url!r}, cache={cache!r}, blocks=BlockSettings(block_bytes=12_000, window_bytes=192_000, lanes=4))
 """
 END = """

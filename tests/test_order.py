@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.mix import Component, MixOrder, Part, plan_mix, shares, tempered
-from rs_gpt4v_builder.order import FullOrder, InOrder, Order, make_keys, permute
+from rs_gpt4v_builder.stream.mix import Component, MixOrder, Part, plan_mix, shares, tempered
+from rs_gpt4v_builder.stream.order import FullOrder, InOrder, Order, make_keys, permute
 
 seeds = st.integers(0, 2**63)
 

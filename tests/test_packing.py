@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tiny_release
-from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream, images
-from rs_gpt4v_builder.conversation import IGNORE
+from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream
+from rs_gpt4v_builder.batch.packing import attention_mask, pack, position_ids
 from rs_gpt4v_builder.errors import OptionError, RowError
-from rs_gpt4v_builder.packing import attention_mask, pack, position_ids
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.pixels import images
+from rs_gpt4v_builder.text.conversation import IGNORE
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 TOKENIZER = byte_tokenizer()
 IMAGE = 32000

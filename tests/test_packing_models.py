@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rs_gpt4v_builder import LlavaCollator
-from rs_gpt4v_builder.packing import attention_mask
+from rs_gpt4v_builder.batch.packing import attention_mask
 from test_packing import TOKENIZER, Pairs, collator, row
 from tiny_models import tiny_llama, tiny_llava
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rs_gpt4v_builder import decode, images
-from rs_gpt4v_builder.clip import BACKGROUND, MEAN, STD, normalise
-from rs_gpt4v_builder.decode import to_rgb
 from rs_gpt4v_builder.errors import OptionError, RowError
+from rs_gpt4v_builder.pixels import decode, images
+from rs_gpt4v_builder.pixels.clip import BACKGROUND, MEAN, STD, normalise
+from rs_gpt4v_builder.pixels.decode import to_rgb
 from shared import shared
 
 NAMES = (

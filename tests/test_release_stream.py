@@ -22,10 +22,11 @@ from torch.utils.data import DataLoader, IterableDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 import tiny_release
-from rs_gpt4v_builder import Release, Stream, share
-from rs_gpt4v_builder.dialogues import estimated_sheets, read_text, select
+from rs_gpt4v_builder import Release, Stream
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.share import Lane
+from rs_gpt4v_builder.stream import share
+from rs_gpt4v_builder.stream.share import Lane
+from rs_gpt4v_builder.text.dialogues import estimated_sheets, read_text, select
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),

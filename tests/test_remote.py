@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from http_server import Server, serving
-from rs_gpt4v_builder import remote, retry, web
 from rs_gpt4v_builder.errors import ReleaseError
-from rs_gpt4v_builder.remote import RemoteStore
-from rs_gpt4v_builder.retry import StoppedError
+from rs_gpt4v_builder.network import remote, retry, web
+from rs_gpt4v_builder.network.remote import RemoteStore
+from rs_gpt4v_builder.network.retry import StoppedError
 
 CONTENT = bytes(range(256)) * 40
 

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 import tiny_release
-from rs_gpt4v_builder import Release, Rows, store, text
+from rs_gpt4v_builder import Release, Rows
 from rs_gpt4v_builder.errors import OptionError, ReleaseError
-from rs_gpt4v_builder.text import to_python
+from rs_gpt4v_builder.release import store
+from rs_gpt4v_builder.release import texts as text
+from rs_gpt4v_builder.release.texts import to_python
 
 FORK_IS_FINE = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_builder import load_tokenizer
 from rs_gpt4v_builder.errors import TokenizerError
-from rs_gpt4v_builder.tokenizer import LlamaTokenizer, _spaces_last, byte_tokenizer
+from rs_gpt4v_builder.text.tokenizer import LlamaTokenizer, _spaces_last, byte_tokenizer
 from shared import shared
 from tiny_tokenizer import LETTERS, NORMAL, SPACE, USER_DEFINED, field, tiny_json, tiny_model, tiny_pieces
 
@@ -207,11 +207,11 @@ def test_the_package_and_its_tokenizer_need_no_torch() -> None:
 def test_a_missing_library_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import rs_gpt4v_builder
 
-    monkeypatch.delitem(sys.modules, "rs_gpt4v_builder.collate", raising=False)
-    monkeypatch.setitem(sys.modules, "rs_gpt4v_builder.collate", None)
-    with pytest.raises(ModuleNotFoundError, match=r"rs_gpt4v_builder.collate"):
+    monkeypatch.delitem(sys.modules, "rs_gpt4v_builder.batch.collate", raising=False)
+    monkeypatch.setitem(sys.modules, "rs_gpt4v_builder.batch.collate", None)
+    with pytest.raises(ModuleNotFoundError, match=r"rs_gpt4v_builder.batch.collate"):
         _ = rs_gpt4v_builder.LlavaCollator
-    monkeypatch.delitem(sys.modules, "rs_gpt4v_builder.collate")
+    monkeypatch.delitem(sys.modules, "rs_gpt4v_builder.batch.collate")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModuleNotFoundError, match=r"needs torch.*pip install 'rs-gpt4v\[torch\]'"):
         _ = rs_gpt4v_builder.LlavaCollator

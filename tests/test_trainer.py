@@ -14,7 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 import loops
 from rs_gpt4v_builder import LlavaCollator, Loader, Stream, feed_trainer
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 ROWS = 11
 

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from rs_gpt4v_builder import LlavaCollator, load_tokenizer
-from rs_gpt4v_builder.collate import HF_IMAGE_ID, HF_PAD_ID
-from rs_gpt4v_builder.conversation import Encoder, prepare_turns
+from rs_gpt4v_builder.batch.collate import HF_IMAGE_ID, HF_PAD_ID
 from rs_gpt4v_builder.errors import RowError
-from rs_gpt4v_builder.turns import parse_turns
+from rs_gpt4v_builder.text.conversation import Encoder, prepare_turns
+from rs_gpt4v_builder.text.turns import parse_turns
 from shared import shared
 from tiny_tokenizer import tiny_model
 

@@ -11,8 +11,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from rs_gpt4v_builder.collate import HF_IMAGE_ID, HF_PAD_ID
-from rs_gpt4v_builder.tokenizer import byte_tokenizer
+from rs_gpt4v_builder.batch.collate import HF_IMAGE_ID, HF_PAD_ID
+from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
 
 def tiny_llava(seed: int = 0) -> LlavaForConditionalGeneration:

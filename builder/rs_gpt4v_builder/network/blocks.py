@@ -1,0 +1,306 @@
+"""The order of an epoch over a network: blocks of neighbouring rows, mixed inside a window.
+
+One request an image is too many, and all images at once are too much. So a row group's images are cut into blocks of a
+few MB, each of which is one request, and an epoch's order is made so that few blocks are needed at a time:
+
+- The blocks are permuted. Laid one behind the other they are a line of all samples, cut into `lanes` parts of equal
+  length. Position p of the epoch belongs to lane p mod `lanes`: so ranks that divide the lanes among them never need
+  each other's bytes.
+- A block's samples, permuted, are dealt out evenly to the next `depth` cells of its lane: block b to the cells b,
+  b + 1, … Cells come one after the other, each permuted. So one block comes and one goes with each cell, `depth` of
+  them are in use in each lane, and the first sample needs one block only.
+
+All of it is a function of (seed, epoch) and the sizes: any position can be asked for, without those before it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rs_gpt4v_builder.errors import OptionError
+from rs_gpt4v_builder.network.shelf import Shelf
+from rs_gpt4v_builder.release.index import UNKNOWN, Index, Shard
+from rs_gpt4v_builder.stream.order import Order, Positions, make_keys, permute
+
+BLOCK_BYTES, WINDOW_BYTES, LANES = 4 << 20, 256 << 20, 8
+
+MIXED = 0.75
+"""Share of the window whose blocks are mixed; the rest is for blocks that are fetched ahead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSettings:
+    """How a remote stream is cut and mixed. The order of its samples depends on them.
+
+    Attributes:
+        block_bytes: Bytes of images in one request, about.
+        window_bytes: Bytes of images that all ranks together hold at a time.
+        lanes: Parts that are read side by side. A number of ranks that divides it gives each rank bytes of its own.
+
+    Raises:
+        OptionError: A number is not positive, or the window holds less than two blocks a lane.
+    """
+
+    block_bytes: int = BLOCK_BYTES
+    window_bytes: int = WINDOW_BYTES
+    lanes: int = LANES
+
+    def __post_init__(self) -> None:
+        if min(self.block_bytes, self.window_bytes, self.lanes) < 1:
+            raise OptionError(f"{self}: expected positive numbers")
+        if self.window_bytes < 2 * self.block_bytes * self.lanes:
+            least = 2 * self.block_bytes * self.lanes
+            raise OptionError(
+                f"window_bytes={self.window_bytes:,} is less than two blocks for each of {self.lanes} lanes: give it "
+                f"{least:,} bytes or more, or make the blocks smaller"
+            )
+
+    @property
+    def depth(self) -> int:
+        """Blocks of a lane that are mixed."""
+        return max(1, int(self.window_bytes * MIXED) // (self.block_bytes * self.lanes))
+
+
+class Span(NamedTuple):
+    """Some neighbouring lines of one row group, and where their images lie."""
+
+    shard: Shard
+    first: int  # line
+    stop: int  # the line behind the last
+    start: int  # first byte of the images in the shard; equal to `end` where there are none
+    end: int
+    group: int  # row group
+    ranged: bool  # whether the images are byte ranges; else their row group has to be read
+
+
+class BlockTable:
+    """The blocks of an index: where each begins.
+
+    Attributes:
+        starts: First line of each block, (blocks + 1,) int64; the last is the number of lines.
+    """
+
+    def __init__(self, index: Index, starts: Positions) -> None:
+        self.index, self.starts = index, starts
+        self._ends = np.array([shard.stop for shard in index.shards], np.int64)
+
+    @classmethod
+    def of(cls, index: Index, block_bytes: int | Mapping[str, int]) -> "BlockTable":
+        """Cut the row groups of an index into blocks of equal size, at most about `block_bytes` (may be by shard)."""
+        sizes = (
+            dict.fromkeys((s.path for s in index.shards), block_bytes) if isinstance(block_bytes, int) else block_bytes
+        )
+        parts = [_cut(index, shard, sizes.get(shard.path, BLOCK_BYTES)) for shard in index.shards if shard.rows]
+        return cls(index, np.concatenate([*parts, np.array([len(index.lines)], np.int64)]))
+
+    @classmethod
+    def singly(cls, index: Index) -> "BlockTable":
+        """Blocks of one line each."""
+        return cls(index, np.arange(len(index.lines) + 1, dtype=np.int64))
+
+    def cut(self, lines: Sequence[int]) -> "BlockTable":
+        """The same blocks, further cut before some lines."""
+        return BlockTable(self.index, np.union1d(self.starts, np.asarray(lines, np.int64)))
+
+    def blocks(self, lines: Positions) -> Positions:
+        """The block of each line, both (n,) int64."""
+        return np.searchsorted(self.starts, lines, side="right") - 1
+
+    def block(self, line: int) -> int:
+        """The block of one line."""
+        return int(np.searchsorted(self.starts, line, side="right")) - 1
+
+    def span(self, block: int) -> Span:
+        """Where a block lies."""
+        return self._span(int(self.starts[block]), int(self.starts[block + 1]))
+
+    def single(self, line: int) -> Span:
+        """Where one line's image lies."""
+        return self._span(line, line + 1)
+
+    def _span(self, first: int, stop: int) -> Span:
+        shard = self.index.shards[int(np.searchsorted(self._ends, first, side="right"))]
+        lines = self.index.lines[first:stop]
+        offsets, lengths = lines["offset"], lines["length"]
+        there, group = offsets >= 0, int(lines["group"][0])
+        if not there.any():
+            return Span(shard, first, stop, 0, 0, group, not (offsets == UNKNOWN).any())
+        start, end = int(offsets[there].min()), int((offsets + lengths)[there].max())
+        return Span(shard, first, stop, start, end, group, True)
+
+
+def _cut(index: Index, shard: Shard, block_bytes: int) -> Positions:
+    """First lines of the blocks of one shard."""
+    lines = index.lines[shard.start : shard.stop]
+    lengths = np.maximum(lines["length"], 0).astype(np.int64)
+    before = np.cumsum(lengths) - lengths
+    firsts = np.flatnonzero(np.diff(lines["group"], prepend=-1))
+    group = np.cumsum(np.isin(np.arange(len(lines)), firsts)) - 1
+    totals = np.add.reduceat(lengths, firsts)
+    counts = -(-totals // block_bytes)
+    part = (before - before[firsts][group]) * counts[group] // np.maximum(totals, 1)[group]
+    new = (np.diff(group, prepend=-1) != 0) | (np.diff(part, prepend=-1) != 0)
+    return np.flatnonzero(new) + shard.start
+
+
+def sample_blocks(blocks: Positions, counts: Positions | None) -> tuple[Positions, Positions]:
+    """Find the samples of each block.
+
+    Args:
+        blocks: The block of each row, in the rows' order, (rows,) int64.
+        counts: Samples of each row, (rows,) int64; None is one each.
+
+    Returns:
+        First sample of each run of rows that are in one block, and the number of its samples, both (runs,) int64.
+    """
+    if not len(blocks):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    firsts = np.flatnonzero(np.diff(blocks, prepend=-1))
+    sizes = np.add.reduceat(np.ones(len(blocks), np.int64) if counts is None else counts.astype(np.int64), firsts)
+    filled = sizes > 0
+    return (np.cumsum(sizes) - sizes)[filled], sizes[filled]
+
+
+class BlockOrder(Order):
+    """All samples, block by block, mixed inside a window; see the module.
+
+    Args:
+        starts: First sample of each block, (blocks,) int64.
+        sizes: Samples of each block, at least one, (blocks,) int64.
+        seed: Of the stream.
+        epoch: Which order.
+        depth: Blocks of a lane that are mixed.
+        lanes: Number of lanes.
+    """
+
+    def __init__(self, starts: Positions, sizes: Positions, *, seed: int, epoch: int, depth: int, lanes: int) -> None:
+        super().__init__(epoch)
+        count = len(starts)
+        epochs = np.full(count, epoch, np.int64)
+        order = permute(np.arange(count, dtype=np.int64), count, make_keys("blocks", seed), epochs)
+        self._size = int(sizes.sum())
+        key = mix_key("mix", seed, epoch)
+        self._lanes = _cut_lanes(starts[order], sizes[order], depth, lanes, key)
+        self._cells: Shelf[tuple[int, int], Positions] = Shelf(4 * lanes, lambda _: 1)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @cached_property
+    def cuts(self) -> list[int]:
+        """Samples before which a lane begins in the middle of a block."""
+        return [int(lane.first[0]) for lane in self._lanes if len(lane.first)]
+
+    def samples(self, positions: Positions) -> Positions:
+        """Return the samples at some positions; see `Order.samples`."""
+        found = np.empty(len(positions), np.int64)
+        places, lanes = np.divmod(positions, len(self._lanes))
+        for number in np.unique(lanes).tolist():
+            here = np.flatnonzero(lanes == number)
+            found[here] = self.in_lane(number, places[here])
+        return found
+
+    def in_lane(self, number: int, places: Positions) -> Positions:
+        """Return the samples at some places of one lane, both (n,) int64."""
+        lane, found = self._lanes[number], np.empty(len(places), np.int64)
+        cells = np.searchsorted(lane.ends, places, side="right")
+        for cell in np.unique(cells).tolist():
+            here = np.flatnonzero(cells == cell)
+            content = self._cells.get((number, cell), partial(lane.cell, cell))
+            found[here] = content[places[here] - (lane.ends[cell] - len(content))]
+        return found
+
+    def lane_size(self, number: int) -> int:
+        """Number of samples of a lane."""
+        ends = self._lanes[number].ends
+        return int(ends[-1]) if len(ends) else 0
+
+
+class _Lane:
+    """A part of the line of blocks, dealt out to cells.
+
+    Attributes:
+        first: First sample of each piece (a block, or what of it is in this lane), (pieces,) int64.
+        ends: Samples up to the end of each cell, (cells,) int64.
+    """
+
+    def __init__(self, first: Positions, count: Positions, depth: int, key: int) -> None:
+        self.first, self._count, self._depth, self._key = first, count, depth, key
+        self._permuted: Shelf[int, Positions] = Shelf(2 * depth, lambda _: 1)
+        self._phases = (_mix(first.astype(np.uint64), key) % np.uint64(depth)).astype(np.int64)
+        cells = np.zeros(len(first) + depth - 1 if len(first) else 0, np.int64)
+        every = np.arange(len(first))
+        for number in range(depth):
+            cells[number : number + len(first)] += self._dealt(every, number + 1) - self._dealt(every, number)
+        self.ends = np.cumsum(cells)
+
+    def cell(self, cell: int) -> Positions:
+        """The samples of a cell, in order."""
+        parts = [self._part(piece, cell - piece) for piece in range(max(0, cell - self._depth + 1), self._stop(cell))]
+        content = np.concatenate(parts)
+        mixed: Positions = content[by_hash(content, self._key ^ (cell * _GOLDEN & _MASK))]
+        return mixed
+
+    def _stop(self, cell: int) -> int:
+        return min(cell + 1, len(self.first))
+
+    def _part(self, piece: int, number: int) -> Positions:
+        """What a piece deals out to one of its cells."""
+        count, phase, depth = int(self._count[piece]), int(self._phases[piece]), self._depth
+        start, stop = (min(max(0, -(-(cells * count - phase) // depth)), count) for cells in (number, number + 1))
+        if start == stop:
+            return _NONE
+        return self._permuted.get(piece, lambda: self._permute(piece))[start:stop]
+
+    def _permute(self, piece: int) -> Positions:
+        own = np.arange(self.first[piece], self.first[piece] + self._count[piece], dtype=np.int64)
+        permuted: Positions = own[by_hash(own, self._key ^ _INSIDE)]
+        return permuted
+
+    def _dealt(self, pieces: Positions, cells: int) -> Positions:
+        """How many samples of some pieces are in the first `cells` of their cells."""
+        count = self._count[pieces]
+        dealt: Positions = np.clip(-(-(cells * count - self._phases[pieces]) // self._depth), 0, count)
+        return dealt
+
+
+def _cut_lanes(starts: Positions, sizes: Positions, depth: int, lanes: int, key: int) -> list[_Lane]:
+    """Cut the line of blocks into lanes of equal length (the first ones have one sample more)."""
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    bounds = [lane * (total // lanes) + min(lane, total % lanes) for lane in range(lanes + 1)]
+    made = []
+    for low, high in pairwise(bounds):
+        first, stop = np.searchsorted(ends, low, side="right"), np.searchsorted(ends, high, side="left") + 1
+        part = slice(first, stop if high > low else first)
+        begin = np.maximum(ends[part] - sizes[part], low)
+        count = np.minimum(ends[part], high) - begin
+        made.append(_Lane(starts[part] + begin - (ends[part] - sizes[part]), count, depth, key))
+    return made
+
+
+_NONE = np.empty(0, np.int64)
+_GOLDEN, _MASK, _INSIDE = 0x9E3779B97F4A7C15, (1 << 64) - 1, 0xD1B54A32D192ED03
+
+
+def _mix(values: npt.NDArray[np.uint64], key: int) -> npt.NDArray[np.uint64]:
+    """Hash numbers to 64 bits (splitmix64)."""
+    mixed = (values + np.uint64(1)) * np.uint64(_GOLDEN) ^ np.uint64(key)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def mix_key(name: str, seed: int, epoch: int) -> int:
+    """Make a key of 64 bits."""
+    return int(make_keys(name, seed)[0]) ^ (epoch * _GOLDEN & _MASK)
+
+
+def by_hash(samples: Positions, key: int) -> npt.NDArray[np.intp]:
+    """The order of some samples by their hash, (n,)."""
+    return np.argsort(_mix(samples.astype(np.uint64), key), kind="stable")

@@ -1,0 +1,103 @@
+"""The folder where a reader keeps what it made of a release, so that it need not make it again.
+
+It holds texts and tables of where things lie, never images (those only on request, see `remote`), under a name made
+from the release's digest: a release that was made again has another one. It may be deleted at any time.
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from rs_gpt4v_builder.errors import ReleaseError
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "RS_GPT4V_CACHE"
+"""Environment variable that names the folder of all caches."""
+
+
+def cache_root() -> Path:
+    """Folder of all caches: `$RS_GPT4V_CACHE`, else `rs-gpt4v` in the user's cache folder."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "rs-gpt4v"
+
+
+def open_cache(digest: str, root: str | Path | None = None) -> Path:
+    """Make the folder for one release and this version of Python.
+
+    Where it cannot be made (a home folder that is read-only), a temporary one serves this process.
+
+    Args:
+        digest: Of the release's manifest.
+        root: Another folder than `cache_root()`.
+    """
+    # the texts are stored with `marshal`, whose form is that of one version of Python
+    name = f"{digest[:24]}-py{sys.version_info[0]}{sys.version_info[1]}"
+    folder = (Path(root) if root else cache_root()) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        folder = _temporary(name)
+        reason = error.strerror or error
+        log.warning("the cache %s cannot be written (%s): texts go into %s for now; name a folder with %s",
+                    cache_root(), reason, folder, VARIABLE)  # fmt: skip
+    return folder
+
+
+@cache
+def _temporary(name: str) -> Path:
+    """A folder for this process."""
+    folder = tempfile.mkdtemp(prefix="rs-gpt4v-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Path(folder) / name
+    made.mkdir()
+    return made
+
+
+@contextlib.contextmanager
+def completed(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name when it is complete.
+
+    Raises:
+        ReleaseError: The disk is full or cannot be written; nothing is left under the name.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            temporary = Path(file.name)
+            yield file
+        temporary.replace(path)
+    except BaseException as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            found = f"{path} cannot be written ({error.strerror or error})"
+            raise ReleaseError(f"{found}: make room, or name another folder with {VARIABLE}") from error
+        raise
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is at work on `path`, where the system has such locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes may do the same work; each puts a whole file in place
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,145 @@
+"""Where the files of a release lie, read by byte range.
+
+Everything above this module names a file by its path in the release and asks for bytes of it; whether they come from a
+disk or over a network is decided here, once, by `open_store`.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from rs_gpt4v_builder.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from rs_gpt4v_builder.network.remote import RemoteStore
+
+OPEN_FILES = 128
+"""Most files that a local store holds open at a time."""
+
+
+class Store(Protocol):
+    """The files of one release. Its methods may be called from several threads."""
+
+    where: str
+    """The release, as the user named it; for messages."""
+    remote: bool
+    """Whether a read costs a round trip, so that few large reads are better than many small ones."""
+
+    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read bytes `start` to `end` (exclusive; None is the file's end) of a file.
+
+        Raises:
+            ReleaseError: There is no such file, it is shorter than that, or it cannot be read.
+        """
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ranges of a file, (start, end) each; see `read`."""
+
+    def size(self, path: str) -> int:
+        """Return a file's size in bytes.
+
+        Raises:
+            ReleaseError: There is no such file.
+        """
+
+    def paths(self, folder: str) -> list[str]:
+        """List the files below a folder, by path in the release, in alphabetical order."""
+
+
+def open_store(where: str | Path) -> "LocalStore | RemoteStore":
+    """Open a release's files.
+
+    Args:
+        where: A folder, or the URL of one (`hf://datasets/…`, `https://…`, whatever `fsspec` knows).
+    """
+    if "://" in str(where):
+        from rs_gpt4v_builder.network.remote import RemoteStore
+
+        return RemoteStore(str(where))
+    return LocalStore(where)
+
+
+class LocalStore:
+    """A release in a folder. Can be pickled; files are opened anew in each process."""
+
+    remote = False
+
+    def __init__(self, folder: str | Path) -> None:
+        self.where = str(folder)
+        self._folder = Path(folder).resolve()
+        self._lock = Lock()
+        self._open: OrderedDict[str, _File] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type["LocalStore"], tuple[str]]:
+        return LocalStore, (str(self._folder),)
+
+    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read bytes `start` to `end`; see `Store.read`."""
+        file = self._file(path)
+        count = (file.size if end is None else end) - start
+        try:
+            data = os.pread(file.number, count, start)
+            while 0 < len(data) < count:  # a read is cut at 2 GB, and by a signal
+                more = os.pread(file.number, count - len(data), start + len(data))
+                if not more:
+                    break
+                data += more
+        except OSError as error:
+            raise ReleaseError(f"{self.where}: {path} cannot be read ({error.strerror or error})") from error
+        if len(data) != count:
+            found = f"{self.where}: {path} ends at byte {start + len(data):,}, before byte {start + count:,}"
+            raise ReleaseError(f"{found}; the file was cut or changed: fetch the release again")
+        return data
+
+    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ranges of a file; see `Store.read_many`."""
+        return [self.read(path, start, end) for start, end in ranges]
+
+    def ahead(self, path: str, start: int, end: int) -> None:
+        """Tell the system that these bytes will be read soon."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file(path).number, start, end - start, os.POSIX_FADV_WILLNEED)
+
+    def size(self, path: str) -> int:
+        """Return a file's size in bytes."""
+        return self._file(path).size
+
+    def changed(self, path: str) -> int:
+        """Return when a file was last changed, in ns since the epoch."""
+        return (self._folder / path).stat().st_mtime_ns
+
+    def paths(self, folder: str) -> list[str]:
+        """List the files below a folder."""
+        found = (p.relative_to(self._folder).as_posix() for p in (self._folder / folder).rglob("*") if p.is_file())
+        return sorted(found)
+
+    def _file(self, path: str) -> "_File":
+        file = self._open.get(path)
+        if file is not None:
+            return file
+        with self._lock:
+            file = self._open.get(path)
+            if file is None:
+                file = self._open[path] = _File(self._folder / path, self.where)
+                if len(self._open) > OPEN_FILES:
+                    self._open.popitem(last=False)  # closed when the last thread that reads from it lets go
+        return file
+
+
+class _File:
+    """An open file, closed when nobody holds it any more."""
+
+    def __init__(self, path: Path, where: str) -> None:
+        self.number = -1
+        try:
+            self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self.size = os.fstat(self.number).st_size
+        except OSError as error:
+            raise ReleaseError(f"{where}: {path} cannot be opened ({error.strerror or error})") from error
+
+    def __del__(self) -> None:
+        if self.number >= 0:
+            os.close(self.number)
