@@ -187,8 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
         for at in range(0, stop, 1 << 16):
             piece = data[at : min(stop, at + (1 << 16))]
             self.owner.pace(len(piece))
+            seen.sent += len(piece)  # before it goes out, as whoever has received it may look here at once
             self.wfile.write(piece)
-            seen.sent += len(piece)
         if kind == "stall":
             self.owner.stopped.wait(60)
         if kind in ("cut", "stall"):
