@@ -56,7 +56,7 @@ class Case:
 
 def reading(workers: int, cold: bool) -> list[Case]:
     """The cases of reading."""
-    names = [name for name in READERS if name != "loader"]
+    names = [name for name in READERS if workers or name != "loader"]  # which has one thread at least
     return [
         Case(READERS[name].title.replace(", DataLoader", "") if not workers else READERS[name].title,
              READERS[name].environment, "epochs:read", {"reader": name, "workers": workers, "cold": cold})

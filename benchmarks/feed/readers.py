@@ -17,6 +17,9 @@ from feed.environments import OURS
 
 BUFFER = 1000
 
+COLUMNS = ("id", "image", "conversations", "pairs")
+"""What the other containers hold of a row, and `pairs`, which this project's collator looks at."""
+
 Row = dict[str, Any]
 Batch = dict[str, Any]
 Collate = Callable[[Sequence[Row]], Batch]
@@ -243,14 +246,15 @@ def _rows(ask: Ask) -> Iterable[Batch]:
     from rs_gpt4v_builder import Release
 
     _with_cache(ask)
-    return _loader(ask, Release(f"{ask.root}/release").rows("all", "train"), ask.collate, shuffle=ask.shuffle)
+    rows = Release(f"{ask.root}/release").rows("all", "train", columns=COLUMNS)
+    return _loader(ask, rows, ask.collate, shuffle=ask.shuffle)
 
 
 def _stream(ask: Ask) -> Iterable[Batch]:
     from rs_gpt4v_builder import Stream
 
     _with_cache(ask)
-    stream = Stream(f"{ask.root}/release", "all", split="train", shuffle=ask.shuffle, seed=ask.seed)
+    stream = Stream(f"{ask.root}/release", shuffle=ask.shuffle, seed=ask.seed, columns=COLUMNS)
     return _loader(ask, stream, ask.collate)
 
 
@@ -261,7 +265,7 @@ def _ours(ask: Ask) -> Iterable[Batch]:
 
     torch.set_num_threads(1)
     _with_cache(ask)
-    stream = Stream(f"{ask.root}/release", "all", split="train", shuffle=ask.shuffle, seed=ask.seed)
+    stream = Stream(f"{ask.root}/release", shuffle=ask.shuffle, seed=ask.seed, columns=COLUMNS)
     return Loader(stream, ask.collate, batch_size=ask.batch, workers=ask.workers, device="cpu")
 
 

@@ -21,6 +21,9 @@ from rs_gpt4v_builder.errors import ReleaseError
 
 log = logging.getLogger(__name__)
 
+FORM = 1
+"""Version of the form in which things are kept: one more whenever it changes."""
+
 VARIABLE = "RS_GPT4V_CACHE"
 """Environment variable that names the folder of all caches."""
 
@@ -44,7 +47,7 @@ def open_cache(digest: str, root: str | Path | None = None) -> Path:
         root: Another folder than `cache_root()`.
     """
     # the texts are stored with `marshal`, whose form is that of one version of Python
-    name = f"{digest[:24]}-py{sys.version_info[0]}{sys.version_info[1]}"
+    name = f"{digest[:24]}-{FORM}-py{sys.version_info[0]}{sys.version_info[1]}"
     folder = (Path(root) if root else cache_root()) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
