@@ -23,6 +23,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.fixture
 def beside_a_release(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from datasets import config
+
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
     shutil.copytree(release, tmp_path / "rs-gpt4v")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -42,25 +45,20 @@ def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "training.md"], ids=lambda p: p.name)
 def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     pytest.importorskip("torch")
-    from datasets import load_dataset
-
     from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
 
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
     names: dict[str, Any] = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
     if page.name != "README.md":
         names["model"] = tiny_llava(32002, "sdpa")
-        names["ds"] = load_dataset("rs-gpt4v", "captioning", cache_dir=str(beside_a_release / "cache"))
     with serving(beside_a_release / "rs-gpt4v") as server:
         exec(compile(code.replace("https://data.example.org/rs-gpt4v", server.url), str(page), "exec"), names)
     batch = names["batch"]
     assert batch["images"].shape[1:] == (3, 336, 336)
 
 
-def test_the_examples_of_loading(beside_a_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datasets import config
-
-    monkeypatch.setattr(config, "HF_DATASETS_CACHE", beside_a_release / "cache")
+@pytest.mark.usefixtures("beside_a_release")
+def test_the_examples_of_loading() -> None:
     names: dict[str, Any] = {}
     exec(compile("\n".join(blocks(ROOT / "docs" / "loading.md", "python")), "loading.md", "exec"), names)
     assert [row["id"] for row in names["stream"]] == names["ds"]["id"][:]
