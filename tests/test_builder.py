@@ -18,7 +18,7 @@ import pytest
 
 import rs_gpt4v
 import tiny_release
-from range_server import RangeServer
+from http_server import Server, serving
 from rs_gpt4v import RSGPT4V
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ TRAIN = (tiny_release.CAPTIONS, tiny_release.QUESTIONS, tiny_release.BOXES)
 def test_a_remote_release_reads_as_the_local_one(config: str, tiny: Path, tmp_path: Path) -> None:
     expected = {"all": TRAIN, "vqa": (tiny_release.QUESTIONS,), "beta": (tiny_release.BOXES,)}
     rows = held(tiny, *expected.get(config, (tiny_release.MINI,)))
-    with RangeServer(tiny) as server:
+    with serving(tiny) as server:
         for number, where in enumerate((tiny, server.url)):
             builder = RSGPT4V.open(where, config, cache_dir=str(tmp_path / str(number)))
             assert rows_of(builder.as_streaming_dataset(split="train")) == rows
@@ -88,7 +88,7 @@ def shard_rows(folder: Path, columns: list[str]) -> list[dict[str, Any]]:
 
 def test_columns_that_are_not_wanted_do_not_travel(heavy: Path, tmp_path: Path) -> None:
     size = sum(p.stat().st_size for p in heavy.glob("data/*/*/*.parquet"))
-    with RangeServer(heavy) as server:
+    with serving(heavy) as server:
         stream = RSGPT4V.open(server.url, columns=TEXTS, cache_dir=str(tmp_path)).as_streaming_dataset(split="train")
         assert rows_of(stream) == shard_rows(heavy, TEXTS)
         assert server.sent < 0.05 * size
@@ -115,7 +115,7 @@ def test_pyarrow_reads_in_the_calling_thread_only(heavy: Path, tmp_path: Path, m
         return read(pieces, size)
 
     monkeypatch.setattr(rs_gpt4v._Pieces, "read", noted)
-    with RangeServer(heavy) as server:
+    with serving(heavy) as server:
         streamed(server.url, cache_dir=str(tmp_path))
     assert threads == {threading.get_ident()}
 
@@ -158,19 +158,26 @@ def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rs_gpt4v, "WAITS", (0.0,) * 5)
 
 
+def fail(server: Server, kind: str, times: int = 1) -> None:
+    """Have the next requests for shards cut, or answered by a status."""
+    options = {"status": int(kind)} if kind.isdigit() else {}
+    server.fail("status" if options else kind, path=".parquet", times=times, **options)
+
+
 @pytest.mark.usefixtures("no_wait")
 def test_what_passes_is_tried_again(tiny: Path, tmp_path: Path) -> None:
-    with RangeServer(tiny) as server:
-        server.faults.extend([429, 503, "cut", 500, "cut"])
+    with serving(tiny) as server:
+        for kind in ("429", "503", "cut", "500", "cut"):
+            fail(server, kind)
         assert len(streamed(server.url, "grounding", cache_dir=str(tmp_path))) == 4
-        assert not server.faults
+        assert not any(fault.times for fault in server.faults)
 
 
 def test_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path) -> None:
     waited: list[float] = []
     monkeypatch.setattr(rs_gpt4v.time, "sleep", waited.append)
-    with RangeServer(tiny) as server:
-        server.faults.extend([503] * 6)
+    with serving(tiny) as server:
+        fail(server, "503", times=6)
         with pytest.raises(
             OSError, match=rf"{server.url}/{tiny_release.BOXES} cannot be read from byte \d+ to \d+.*503"
         ):
@@ -181,8 +188,8 @@ def test_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_pat
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_does_not_pass_is_not_tried_again(status: int, tiny: Path, tmp_path: Path) -> None:
-    with RangeServer(tiny) as server:
-        server.faults.append(status)
+    with serving(tiny) as server:
+        fail(server, str(status))
         with pytest.raises(OSError, match=tiny_release.BOXES):
             streamed(server.url, "grounding", cache_dir=str(tmp_path))
         assert len([p for p in server.paths if p.endswith(".parquet")]) == 1
@@ -190,12 +197,12 @@ def test_what_does_not_pass_is_not_tried_again(status: int, tiny: Path, tmp_path
 
 def test_a_server_without_ranges_is_an_error(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rs_gpt4v._Shard, "TAIL", 100)
-    with RangeServer(tiny, ranges=False) as server, pytest.raises(OSError, match="ignores ranges of bytes"):
+    with serving(tiny, ranges=False) as server, pytest.raises(OSError, match="ignores ranges of bytes"):
         streamed(server.url, "grounding", cache_dir=str(tmp_path))
 
 
 def test_an_address_without_a_release_is_named(tmp_path: Path) -> None:
-    with RangeServer(tmp_path) as server, pytest.raises(FileNotFoundError, match=f"{server.url} is no release"):
+    with serving(tmp_path) as server, pytest.raises(FileNotFoundError, match=f"{server.url} is no release"):
         RSGPT4V.open(server.url)
 
 
@@ -212,7 +219,7 @@ def test_a_release_made_again_is_read_again(remote: bool, tmp_path: Path) -> Non
         return int(builder.as_dataset(split="train").num_rows)
 
     tiny_release.write(folder, rows)
-    with RangeServer(folder) as server:
+    with serving(folder) as server:
         where = server.url if remote else str(folder)
         assert [count(where), count(where)] == [3, 3]
         tiny_release.write(folder, rows[1:])
@@ -248,7 +255,7 @@ def test_reshard_makes_a_shard_of_every_row_group(tiny: Path, tmp_path: Path) ->
 def test_workers_of_a_dataloader_share_a_remote_release(cut: bool, tiny: Path, tmp_path: Path) -> None:
     from torch.utils.data import DataLoader
 
-    with RangeServer(tiny) as server:
+    with serving(tiny) as server:
         builder = RSGPT4V.open(server.url, columns=["id"], cache_dir=str(tmp_path))
         stream = builder.as_streaming_dataset(split="train")
         stream = stream.reshard() if cut else stream
@@ -274,7 +281,7 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedP
 
 
 def leave_early(heavy: Path, cache: Path, times: int) -> Iterator[tuple[int, str, str]]:
-    with RangeServer(heavy, delay=0.03, rate=8e6) as server:
+    with serving(heavy, latency=0.03, bandwidth=8e6) as server:
         for _ in range(times):
             done = run(LEAVE, server.url, str(cache))
             yield done.returncode, done.stdout, done.stderr
@@ -298,7 +305,7 @@ print(hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest())
 def test_the_hub_is_read_by_ranges(heavy: Path, tmp_path: Path) -> None:
     columns = ["id", "conversations", "pairs", "task"]
     size = sum(p.stat().st_size for p in heavy.glob("data/*/*/*.parquet"))
-    with RangeServer(heavy, hub=True) as server:
+    with serving(heavy, hub=True) as server:
         hub = {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
         done = run(HUB, str(tmp_path), " ".join(columns), **hub)
         assert done.returncode == 0, done.stderr

@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tiny_release
-from http_server import Server, serving
-from range_server import COMMIT, RangeServer
+from http_server import COMMIT, Server, serving
 from rs_gpt4v_builder import LlavaCollator, Loader, Release, Stream
 from rs_gpt4v_builder.errors import ReleaseError
 from rs_gpt4v_builder.network import ahead, blockcache, grouptext, retry
@@ -152,7 +151,7 @@ def test_a_dataset_on_the_hub(
 ) -> None:
     from huggingface_hub import constants
 
-    with RangeServer(folder, hub=True) as hub:
+    with serving(folder, hub=True) as hub:
         before = constants.HUGGINGFACE_CO_URL_TEMPLATE
         root = "/".join(hub.url.split("/")[:3])
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", before.replace(constants.ENDPOINT, root))

@@ -22,7 +22,7 @@ from typing import Any
 import datasets
 import PIL.Image
 
-from range_server import RangeServer
+from http_server import serving
 from rs_gpt4v import RSGPT4V
 
 SCRIPT = Path(__file__).parents[2] / "rs_gpt4v.py"
@@ -112,7 +112,7 @@ def import_stream(work: Work) -> None:
 
 
 def over_http(work: Work) -> None:
-    with RangeServer(Path(work.release)) as server:
+    with serving(Path(work.release)) as server:
         same("all", RSGPT4V.open(server.url, cache_dir=CACHE).as_streaming_dataset(), work)
         builder = RSGPT4V.open(server.url, "mini", cache_dir=CACHE)
         builder.download_and_prepare()
@@ -136,7 +136,7 @@ same("mini", builder.as_streaming_dataset(), Work(sys.argv[1]))
 
 def from_the_hub(work: Work) -> None:
     online = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    with RangeServer(Path(work.release), hub=True) as server:
+    with serving(Path(work.release), hub=True) as server:
         subprocess_ends_well(HUB, sys.argv[1], CACHE, HF_ENDPOINT=server.url, **online)
 
 
@@ -149,7 +149,7 @@ for row in RSGPT4V.open(sys.argv[1], cache_dir=sys.argv[2]).as_streaming_dataset
 
 
 def leave_early(work: Work) -> None:
-    with RangeServer(Path(work.release), delay=0.02, rate=2e6) as server:
+    with serving(Path(work.release), latency=0.02, bandwidth=2e6) as server:
         for _ in range(2):
             subprocess_ends_well(LEAVE, server.url, CACHE)
 
@@ -170,7 +170,7 @@ def as_script(work: Work) -> None:
     for config in ("all", "mini"):
         same(config, load_script(config, work.release), work)
         same(config, load_script(config, work.release, streaming=True), work)
-    with RangeServer(Path(work.release)) as server:
+    with serving(Path(work.release)) as server:
         same("mini", load_script("mini", server.url, streaming=True), work)
     beside = Path(shutil.copytree(work.release, Path(tempfile.mkdtemp()) / "rs-gpt4v"))
     shutil.copy(SCRIPT, beside)  # without `data_dir`, a script reads the folder that it lies in
