@@ -6,7 +6,6 @@ Workers stay alive between epochs. The first epoch warms up and is left out, but
 import functools
 import io
 import itertools
-import json
 import shutil
 import statistics
 import tempfile
@@ -197,11 +196,6 @@ def _decode_and_resize(data: bytes) -> int:
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # channels last in memory, which the resize likes best
     small = torch.nn.functional.interpolate(planes, (high, wide), mode="bicubic", antialias=True, align_corners=False)
     return small.numel()
-
-
-def count_of(root: str) -> int:
-    """Samples of a set."""
-    return len(json.loads((Path(root) / "files" / "data.json").read_text()))
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:

@@ -70,17 +70,3 @@ def forget(folder: Path) -> None:
             file = os.open(path, os.O_RDONLY)
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(file)
-
-
-def remember(folder: Path) -> None:
-    """Read a folder's files, so that they are in the page cache."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                while file.read(1 << 22):
-                    pass
-
-
-def size_mb(folder: Path) -> float:
-    """Bytes of all files below a folder, MB."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

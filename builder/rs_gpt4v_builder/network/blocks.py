@@ -215,11 +215,6 @@ class BlockOrder(Order):
             found[here] = content[places[here] - (lane.ends[cell] - len(content))]
         return found
 
-    def lane_size(self, number: int) -> int:
-        """Number of samples of a lane."""
-        ends = self._lanes[number].ends
-        return int(ends[-1]) if len(ends) else 0
-
 
 class _Lane:
     """A part of the line of blocks, dealt out to cells.

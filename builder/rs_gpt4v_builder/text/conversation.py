@@ -83,13 +83,6 @@ class Encoded:
         spans = [(start, min(end, length)) for start, end in self.spans if start < length]
         return Encoded(self.ids[:length], spans)
 
-    def labels(self) -> list[int]:
-        """Return the ids within the spans and `IGNORE` elsewhere."""
-        labels = [IGNORE] * len(self.ids)
-        for start, end in self.spans:
-            labels[start:end] = self.ids[start:end]
-        return labels
-
 
 _REMEMBERED_LENGTH, _REMEMBERED_TEXTS = 256, 1 << 13
 """Longest text whose ids are kept, and how many of them: questions made by template and short answers come again."""
