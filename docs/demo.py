@@ -38,7 +38,7 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.chdir(folder)
-    os.environ["HF_HOME"] = str(folder / "cache")
+    os.environ.update(HF_HOME=str(folder / "cache"), RS_GPT4V_CACHE=str(folder / "cache" / "rs-gpt4v"))
     say(f"All of this happens in {folder}")
     run("sample", "sources")
     run("plan", "sources/sources.toml")

@@ -4,15 +4,17 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rs_gpt4v_builder.network.ahead import Ahead, Coming
 from rs_gpt4v_builder.release.texts import Row
 from rs_gpt4v_builder.stream.netorder import NetworkOrders
 from rs_gpt4v_builder.stream.order import Order, Positions
 from rs_gpt4v_builder.stream.samples import Samples
+
+if TYPE_CHECKING:  # a local release needs nothing of a network
+    from rs_gpt4v_builder.network.ahead import Ahead, Coming
 
 try:
     import resource
@@ -80,11 +82,11 @@ class Share:
             self._reader.close()
 
     @property
-    def all_of_it(self) -> Ahead | None:
+    def all_of_it(self) -> "Ahead | None":
         """What fetches the whole share ahead, for a remote release."""
         return self._reader
 
-    def reader(self, coming: Coming, total: int) -> Ahead | None:
+    def reader(self, coming: "Coming", total: int) -> "Ahead | None":
         """Begin to fetch the rows of a sequence of samples ahead, for a remote release.
 
         Args:
