@@ -20,7 +20,7 @@ from transformers.trainer_utils import get_last_checkpoint
 import rs_gpt4v_builder
 import tiny_release
 from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
-from tiny_llava import tiny_llava, tiny_processor
+from tiny_models import tiny_llava, tiny_processor
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "training.md"
 TOKENIZER = byte_tokenizer()

@@ -50,7 +50,7 @@ def test_the_python_examples(page: Path, beside_a_release: Path) -> None:
     code = "\n".join(blocks(page, "python")).replace('load_tokenizer("path/to/tokenizer.model")', "byte_tokenizer()")
     names: dict[str, Any] = {"byte_tokenizer": byte_tokenizer, "print": lambda *_: None}
     if page.name != "README.md":
-        names["model"] = tiny_llava(32002, "sdpa")
+        names["model"] = tiny_llava()
     with serving(beside_a_release / "rs-gpt4v") as server:
         exec(compile(code.replace("https://data.example.org/rs-gpt4v", server.url), str(page), "exec"), names)
     batch = names["batch"]

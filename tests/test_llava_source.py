@@ -501,7 +501,7 @@ def test_records_that_name_no_image_need_names(read: Callable[..., list[Item]], 
 SAID = st.tuples(st.sampled_from(["Say it.", "Describe."]), st.sampled_from(["a .", "b .", "c d ."]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     talks=st.lists(st.lists(SAID, min_size=1, max_size=3), min_size=1, max_size=4),
     task=st.sampled_from(["captioning", "conversation"]),

@@ -21,7 +21,7 @@ import loops
 import tiny_release
 from rs_gpt4v_builder import LlavaCollator, Stream
 from rs_gpt4v_builder.text.tokenizer import byte_tokenizer
-from tiny_llava import tiny_llava
+from tiny_models import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 11

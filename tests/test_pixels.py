@@ -62,7 +62,7 @@ def test_any_size_becomes_the_same_shape(width: int, height: int, aspect: str, r
     assert tuple(pixels[:, 168, 168]) == colour or (aspect == "pad" and min(width, height) * 8 < max(width, height))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(width=SIZES, height=SIZES, aspect=st.sampled_from(images.ASPECTS), kind=st.sampled_from(["PNG", "JPEG"]))
 def test_the_fast_resize_is_close_to_pils_even_on_noise(width: int, height: int, aspect: str, kind: str) -> None:
     data = file_of(drawn(width, height), kind)

@@ -65,7 +65,7 @@ places = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(places, max_size=12), st.sampled_from(["hbb", "obb"]), st.integers(0, 10**6))
 def test_every_answer_is_true_of_the_objects(drawn: list, form: str, number: int) -> None:
     objects = tuple(thing(c, x, y, s, ignore=i and n % 3 == 0) for n, (c, x, y, s, i) in enumerate(drawn))
@@ -131,7 +131,7 @@ def test_absent_categories_are_drawn_by_how_often_they_occur_beside_those_presen
     assert noes.total() > noes["2"], "images without company are asked as well, only seldom"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["train", "test"]), st.lists(st.sampled_from(CATEGORIES), max_size=9)), max_size=40

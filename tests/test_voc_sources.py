@@ -158,7 +158,7 @@ def fragile(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_odd_text_anywhere_is_a_note_or_one_sentence_and_never_a_traceback(
     kind: str, fragile: Path, data: st.DataObject
