@@ -14,10 +14,15 @@ atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1", RS_GPT4V_CACHE=CACHE)
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from rs_gpt4v_conversion.build import build  # noqa: E402
 from rs_gpt4v_conversion.config import load_config  # noqa: E402
 from rs_gpt4v_conversion.sample import SOURCES, draw_sample  # noqa: E402
+
+# how long an example takes is a matter of the machine, and of what else it does
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from rs_gpt4v_builder.stream.blockmix import BlockComponent, BlockMixOrder
 from rs_gpt4v_builder.stream.mix import Component, shares
 from rs_gpt4v_builder.stream.order import FullOrder, Positions
 
-QUICK = settings(deadline=None, max_examples=25)
+QUICK = settings(max_examples=25)
 
 
 def laid_out(sizes: list[int]) -> tuple[Positions, Positions]:

@@ -31,7 +31,7 @@ def test_the_leaves_are_the_columns_that_parquet_has(tmp_path: Path) -> None:
     assert names == leaves(schema)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     images=st.lists(st.one_of(st.none(), st.binary(max_size=300)), min_size=1, max_size=120),
     group=st.integers(1, 50),

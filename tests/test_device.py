@@ -87,7 +87,7 @@ def test_normalising_takes_any_layout_and_given_memory() -> None:
 SIZES = st.integers(9, 250)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(width=SIZES, height=SIZES, aspect=st.sampled_from(images.ASPECTS))
 def test_two_products_in_float64_are_pils_filter(width: int, height: int, aspect: str) -> None:
     image = drawn(width, height)
@@ -103,7 +103,6 @@ def test_pictures_of_several_sizes_make_one_batch() -> None:
         assert torch.equal(device.resize([one])[0], pixels)
 
 
-@settings(deadline=None)
 @given(size=st.integers(1, 300), target=st.integers(1, 300))
 def test_the_weights_of_each_result_sum_to_one_and_lie_side_by_side(size: int, target: int) -> None:
     weights = device.bicubic_weights(size, target)
@@ -120,7 +119,6 @@ def test_the_resize_keeps_its_gate_over_the_reference() -> None:
     assert share <= 0.001
 
 
-@settings(deadline=None)
 @given(size=st.integers(1, 300), target=st.integers(1, 300))
 def test_the_parts_of_the_weights_are_exact_in_the_types_that_a_gpu_may_round_to(size: int, target: int) -> None:
     weights = device.bicubic_weights(size, target)

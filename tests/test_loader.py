@@ -52,7 +52,7 @@ def workers_alive() -> list[str]:
 # --- order ---
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), st.booleans())
 def test_batches_come_in_the_streams_order_whatever_the_workers(
     size: int, batch_size: int, workers: int, prefetch: int, drop_last: bool
@@ -124,7 +124,7 @@ class Job:
             yield [], rest
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_a_run_that_is_killed_and_resumed_sees_each_sample_once(data: st.DataObject) -> None:
     """With another number of ranks, workers and rows a batch each time."""
@@ -402,6 +402,8 @@ def test_a_process_ends_as_it_should_however_the_loop_is_left() -> None:
 
 def test_ctrl_c_ends_the_loop_and_the_process() -> None:
     process = script("""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background ignores it
 try:
     for number, batch in enumerate(loader):
         if number == 2:

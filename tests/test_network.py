@@ -489,7 +489,7 @@ def run(script: str, cache: Path, **names: Any) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(40, marks=LONG)])
+@pytest.mark.parametrize("times", [1, pytest.param(40, marks=LONG)])
 @pytest.mark.parametrize(
     ("script", "imports"), [(BREAK, ""), (BREAK, "import torch"), (HELD, ""), (WORKERS, "")],
     ids=["plain", "torch", "held", "workers"],

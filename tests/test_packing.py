@@ -79,7 +79,7 @@ TEMPLATES = st.sampled_from(["v1", "llama_2"])
 dialogues = st.lists(st.lists(st.tuples(texts, texts), min_size=1, max_size=3), min_size=1, max_size=9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.lists(dialogues, min_size=1, max_size=3), room=st.integers(0, 200), image=st.booleans(), template=TEMPLATES
 )
@@ -102,7 +102,7 @@ def test_every_dialogue_is_there_once_as_it_would_be_alone(
     assert collate.left_out == collate.cut == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=st.lists(dialogues, min_size=1, max_size=3), room=st.integers(0, 300))
 def test_positions_are_those_of_the_dialogue_alone(rows: list[list[Pairs]], room: int) -> None:
     longest = max(len(alone(dialogue, image=False)[0]) for item in rows for dialogue in item)
@@ -134,7 +134,6 @@ def laid_out(layout: list[tuple[int, list[int], int]]) -> torch.Tensor:
     return torch.tensor([ids + [-1] * (length - len(ids)) for ids in rows])
 
 
-@settings(deadline=None)
 @given(layout=layouts)
 def test_the_mask_is_its_definition(layout: list[tuple[int, list[int], int]]) -> None:
     documents = laid_out(layout)
@@ -152,7 +151,7 @@ def test_the_mask_is_its_definition(layout: list[tuple[int, list[int], int]]) ->
                 assert floats[b, 0, query, key] == (0 if sees else float("-inf"))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(layout=layouts)
 def test_flex_attention_sees_the_same(layout: list[tuple[int, list[int], int]]) -> None:
     from torch.nn.attention.flex_attention import create_mask
@@ -182,7 +181,6 @@ def test_flex_attention_gives_the_same_over_many_blocks() -> None:
     assert want.isfinite().all()
 
 
-@settings(deadline=None)
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=7), room=st.integers(1, 30))
 def test_sequences_are_few_and_even(lengths: list[int], room: int) -> None:
     """As few as there can be in this order, and the longest of them as short as so many can be."""
