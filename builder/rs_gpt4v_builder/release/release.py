@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -137,31 +137,36 @@ class Release:
             return self.network.image(index, number, line)
         return self._image(shard.path, line.offset, line.length, line.group, line.row)
 
-    def fetch(self, shards: Sequence[str], lines: Lines, *, rest: bool = True, images: bool = True) -> list[Row]:
-        """Read many rows, in the order given; the shortest way there is.
+    def fetch(self, places: "Places", *, rest: bool = True, images: bool = True, warm: bool = False) -> list[Row]:
+        """Read many rows of a local release, in the order given; the shortest way there is.
 
         Args:
-            shards: Path of the shard of each row.
-            lines: Their lines of the index, (n,) of `index.LINE`.
+            places: Where they lie.
             rest: Whether all columns are wanted, not only `texts.TRAINING`.
             images: Whether the images are wanted, too.
+            warm: Whether the images are likely to be in memory; see `LocalStore.copies`.
         """
-        groups, numbers = lines["group"].tolist(), lines["row"].tolist()
-        rows = self.texts.rows(shards, groups, numbers, rest=rest)
-        if not images:
-            return rows
-        places = zip(shards, lines["offset"].tolist(), lines["length"].tolist(), groups, numbers, strict=True)
-        for row, place in zip(rows, places, strict=True):
-            if row["image"] is not None:
-                row["image"] = {"bytes": self._image(*place), "path": row["image"][0]}
+        rows = self.texts.rows(places.shards, places.groups, places.rows, rest=rest)
+        if images:
+            for row, data in zip(rows, self._fetch_images(places, warm), strict=True):
+                path = row["image"]
+                if path is not None:
+                    row["image"] = {"bytes": data, "path": path[0]}
         return rows
 
-    def ahead(self, shards: Sequence[str], lines: Lines) -> None:
+    def _fetch_images(self, places: "Places", warm: bool) -> list[bytes | None]:
+        offsets, lengths = places.lines["offset"].tolist(), places.lines["length"].tolist()
+        if warm and isinstance(self._store, LocalStore) and UNKNOWN not in offsets:
+            return self._store.copies(places.shards, offsets, lengths)
+        return list(map(self._image, places.shards, offsets, lengths, places.groups, places.rows))
+
+    def ahead(self, places: "Places") -> None:
         """Say that the images of these rows will be fetched soon, where the store can make use of it."""
         tell = getattr(self._store, "ahead", None)
         if tell is None:
             return
-        for shard, offset, length in zip(shards, lines["offset"].tolist(), lines["length"].tolist(), strict=True):
+        offsets, lengths = places.lines["offset"].tolist(), places.lines["length"].tolist()
+        for shard, offset, length in zip(places.shards, offsets, lengths, strict=True):
             if offset >= 0:
                 tell(shard, offset, offset + length)
 
@@ -252,6 +257,16 @@ class _Place:
         return list(accumulate(shard.rows for shard in self.shards))
 
 
+class Places(NamedTuple):
+    """Where some rows lie, in the order in which they are wanted."""
+
+    positions: npt.NDArray[np.int64]  # in the `Rows`, (n,)
+    shards: list[str]  # path of each one's shard
+    lines: Lines  # of the index, (n,) of `index.LINE`
+    groups: list[int]  # row group of each
+    rows: list[int]  # its row there
+
+
 class Rows(Sequence[Row]):
     """Rows of a release, a sequence: `len`, `[i]`, `[a:b]`, `[[i, j, …]]`; a map-style dataset for torch.
 
@@ -330,20 +345,27 @@ class Rows(Sequence[Row]):
         Raises:
             IndexError: A position is not among them.
         """
+        return self.read(self.places(positions), rest=rest)
+
+    def places(self, positions: npt.NDArray[np.int64]) -> Places:
+        """Find where several rows lie; see `fetch`."""
+        shards, lines = self._places(self._positions(positions))
+        return Places(positions, shards, lines, lines["group"].tolist(), lines["row"].tolist())
+
+    def read(self, places: Places, *, rest: bool = True, warm: bool = False) -> list[Row]:
+        """Return the rows at some places; see `fetch`, and `Release.fetch` for `warm`."""
         if self.decode or self.release.network is not None:
-            return [self[position] for position in positions.tolist()]
-        places = self._places(self._positions(positions))
-        rows = self.release.fetch(*places, rest=rest and self._rest, images=self._images)
+            return [self[position] for position in places.positions.tolist()]
+        rows = self.release.fetch(places, rest=rest and self._rest, images=self._images, warm=warm)
         return rows if self.columns in (None, TRAINING) else [self._cut(row) for row in rows]
 
-    def bounds(self, positions: npt.NDArray[np.int64]) -> list[int]:
-        """Return `dialogues.whole_bound` of several rows; see `fetch`."""
-        shards, lines = self._places(self._positions(positions))
-        return self.release.texts.bounds(shards, lines["group"].tolist(), lines["row"].tolist())
+    def bounds(self, places: Places) -> list[int]:
+        """Return `dialogues.whole_bound` of the rows at some places."""
+        return self.release.texts.bounds(places.shards, places.groups, places.rows)
 
     def ahead(self, positions: npt.NDArray[np.int64]) -> None:
         """Say that these rows will be fetched soon, as in `fetch`."""
-        self.release.ahead(*self._places(self._positions(positions)))
+        self.release.ahead(self.places(positions))
 
     @property
     def layout(self) -> Index:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rs_gpt4v_builder.errors import OptionError, RowError
-from rs_gpt4v_builder.release.release import Rows
+from rs_gpt4v_builder.release.release import Places, Rows
 from rs_gpt4v_builder.release.texts import TRAINING, Row
 from rs_gpt4v_builder.stream.mix import Part
 from rs_gpt4v_builder.stream.order import Positions
@@ -41,6 +41,7 @@ class Samples:
         self.rows, self.pairs, self.max_length = rows, pairs, max_length
         self.columns = None if columns is None else (*columns, "shown")
         self._rest = columns is None or not set(columns) <= set(TRAINING)
+        self._training = self.columns == (*TRAINING, "shown")
         # one dialogue a sample: where the samples of each row end
         self._ends: Positions | None = np.cumsum(rows.dialogues(), dtype=np.int64) if pairs == "each" else None
 
@@ -78,6 +79,7 @@ class Samples:
         *,
         whole: bool = False,
         rest: bool = True,
+        warm: bool = False,
         rows: list[Row] | None = None,
     ) -> list[Row]:
         """Read samples, in the order given.
@@ -87,6 +89,7 @@ class Samples:
             passes: How many times each was shown before, (n,) int64.
             whole: Whether rows come whole, as with `max_length=None`.
             rest: Whether more columns than `texts.TRAINING` are wanted, which takes longer.
+            warm: Whether the images are likely to be in memory; see `LocalStore.copies`.
             rows: The rows of these samples, where they are there already.
 
         Returns:
@@ -94,8 +97,15 @@ class Samples:
             release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
         """
         positions, dialogues = self._rows(numbers)
-        rows = self.rows.fetch(positions, rest=rest and self._rest) if rows is None else rows
-        samples = self._samples(rows, positions, passes if dialogues is None else dialogues, whole)
+        places, chosen = self.rows.places(positions), passes if dialogues is None else dialogues
+        if rows is not None:
+            return self._cut(self._samples(rows, places, chosen, whole))
+        rows = self.rows.read(places, rest=rest and self._rest, warm=warm)
+        samples = self._samples(rows, places, chosen, whole)
+        return samples if self._training else self._cut(samples)
+
+    def _cut(self, samples: list[Row]) -> list[Row]:
+        """Leave the columns that are wanted."""
         if self.columns is None:
             return samples
         try:
@@ -103,13 +113,13 @@ class Samples:
         except KeyError as error:
             raise OptionError.unknown("columns", error.args[0], samples[0]) from None
 
-    def _samples(self, rows: list[Row], positions: Positions, chosen: Positions, whole: bool) -> list[Row]:
+    def _samples(self, rows: list[Row], places: Places, chosen: Positions, whole: bool) -> list[Row]:
         """Samples of rows: `chosen` are dialogues, or passes."""
         if self.pairs != "row":
             return [self._sample(row, which) for row, which in zip(rows, chosen.tolist(), strict=True)]
         if whole or self.max_length is None:
             return [_as_it_is(row) for row in rows]
-        fits, bounds = range(self.max_length + 1), self.rows.bounds(positions)
+        fits, bounds = range(self.max_length + 1), self.rows.bounds(places)
         return [
             _as_it_is(row) if bound in fits else self._sample(row, which)
             for row, which, bound in zip(rows, chosen.tolist(), bounds, strict=True)

@@ -55,6 +55,7 @@ class Share:
         left = len(order) - start
         self._count = -(-left // world_size) if repeat else left // world_size
         self._ask = 0  # for so many samples more the system is told what comes
+        self._warm = False  # whether bytes are found in memory
         self._lock = Lock()
         self._drawn: OrderedDict[int, tuple[Positions, Positions]] = OrderedDict()
         self._network, self._table = network, None if network is None else network.table(order)
@@ -112,7 +113,9 @@ class Share:
         """
         samples, passes = self._draw(numbers)
         with self._watched(len(numbers)):
-            return self._samples.fetch(samples, passes, whole=self._whole, rest=self._rest, rows=read)
+            return self._samples.fetch(
+                samples, passes, whole=self._whole, rest=self._rest, warm=self._warm, rows=read
+            )
 
     @property
     def asks(self) -> bool:
@@ -130,6 +133,7 @@ class Share:
         before = _disk_reads()
         yield
         self._ask = HOLD if _disk_reads() > before else max(0, self._ask - count)
+        self._warm = not self._ask
 
     def _draw(self, numbers: Positions) -> tuple[Positions, Positions]:
         """The samples at some places of the share, and how often they were shown before; the places ascend."""
@@ -153,8 +157,12 @@ class Share:
 
 
 def _disk_reads() -> int:
-    """Blocks that this thread has read from disks, where the system counts them."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock if _COUNTED else 0
+    """Blocks that this thread has read from disks, and pages of mapped files that it waited for, where they are
+    counted."""
+    if not _COUNTED:
+        return 0
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return used.ru_inblock + used.ru_majflt
 
 
 class Lane:
