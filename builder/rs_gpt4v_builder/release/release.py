@@ -146,12 +146,13 @@ class Release:
             images: Whether the images are wanted, too.
             warm: Whether the images are likely to be in memory; see `LocalStore.copies`.
         """
+        # images come first: rows that are still in the processor's cache are quick to go through again
+        found = self._fetch_images(places, warm) if images else ()
         rows = self.texts.rows(places.shards, places.groups, places.rows, rest=rest)
-        if images:
-            for row, data in zip(rows, self._fetch_images(places, warm), strict=True):
-                path = row["image"]
-                if path is not None:
-                    row["image"] = {"bytes": data, "path": path[0]}
+        for row, data in zip(rows, found, strict=images):
+            path = row["image"]
+            if path is not None:
+                row["image"] = {"bytes": data, "path": path[0]}
         return rows
 
     def _fetch_images(self, places: "Places", warm: bool) -> list[bytes | None]:
@@ -395,11 +396,13 @@ class Rows(Sequence[Row]):
 
     def _positions(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Positions in the config and split of positions in these rows."""
-        if positions.size and not (positions.min() >= 0 and positions.max() < len(self)):
+        # one step for both ends: as an unsigned number one below 0 is huge
+        if positions.size and positions.view(np.uint64).max() >= len(self):
             raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
-        if isinstance(self._chosen, range):
-            return self._chosen.start + positions * self._chosen.step
-        return self._chosen[positions]
+        if not isinstance(self._chosen, range):
+            return self._chosen[positions]
+        start, step = self._chosen.start, self._chosen.step
+        return positions if (start, step) == (0, 1) else start + positions * step
 
     def _places(self, positions: npt.NDArray[np.int64]) -> tuple[list[str], Lines]:
         """Shards and lines of positions in the config and split."""

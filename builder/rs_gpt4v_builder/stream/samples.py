@@ -187,5 +187,5 @@ def _texts(turns: list[Row]) -> Iterator[str]:
 
 
 def _as_it_is(row: Row) -> Row:
-    row["shown"] = list(range(len(row["pairs"] or ())))
+    row["shown"] = [*range(len(row["pairs"] or ()))]
     return row

@@ -209,6 +209,8 @@ class Lane:
 
     def _numbers(self, start: int, stop: int) -> Positions:
         """Numbers in the share of the worker's samples."""
-        blocks, rest = np.divmod(np.arange(start, stop, dtype=np.int64), self._block)
-        numbers: Positions = (blocks * self._workers + self._worker) * self._block + rest
-        return numbers
+        numbers: Positions = np.arange(start, stop, dtype=np.int64)
+        if self._workers == 1:
+            return numbers
+        blocks, rest = np.divmod(numbers, self._block)
+        return (blocks * self._workers + self._worker) * self._block + rest
