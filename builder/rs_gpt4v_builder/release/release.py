@@ -156,18 +156,17 @@ class Release:
         return rows
 
     def _fetch_images(self, places: "Places", warm: bool) -> list[bytes | None]:
-        offsets, lengths = places.lines["offset"].tolist(), places.lines["length"].tolist()
+        _, shards, offsets, lengths, groups, rows = places
         if warm and isinstance(self._store, LocalStore) and UNKNOWN not in offsets:
-            return self._store.copies(places.shards, offsets, lengths)
-        return list(map(self._image, places.shards, offsets, lengths, places.groups, places.rows))
+            return self._store.copies(shards, offsets, lengths)
+        return list(map(self._image, shards, offsets, lengths, groups, rows))
 
     def ahead(self, places: "Places") -> None:
         """Say that the images of these rows will be fetched soon, where the store can make use of it."""
         tell = getattr(self._store, "ahead", None)
         if tell is None:
             return
-        offsets, lengths = places.lines["offset"].tolist(), places.lines["length"].tolist()
-        for shard, offset, length in zip(places.shards, offsets, lengths, strict=True):
+        for shard, offset, length in zip(places.shards, places.offsets, places.lengths, strict=True):
             if offset >= 0:
                 tell(shard, offset, offset + length)
 
@@ -261,11 +260,24 @@ class _Place:
 class Places(NamedTuple):
     """Where some rows lie, in the order in which they are wanted."""
 
-    positions: npt.NDArray[np.int64]  # in the `Rows`, (n,)
+    positions: list[int]  # in the `Rows`
     shards: list[str]  # path of each one's shard
-    lines: Lines  # of the index, (n,) of `index.LINE`
-    groups: list[int]  # row group of each
+    offsets: list[int]  # its image, see `index.LINE`
+    lengths: list[int]
+    groups: list[int]  # its row group
     rows: list[int]  # its row there
+
+    def part(self, start: int, stop: int) -> "Places":
+        """Return those of rows `start` to below `stop`."""
+        here = slice(start, stop)
+        return Places(
+            self.positions[here],
+            self.shards[here],
+            self.offsets[here],
+            self.lengths[here],
+            self.groups[here],
+            self.rows[here],
+        )
 
 
 class Rows(Sequence[Row]):
@@ -351,12 +363,13 @@ class Rows(Sequence[Row]):
     def places(self, positions: npt.NDArray[np.int64]) -> Places:
         """Find where several rows lie; see `fetch`."""
         shards, lines = self._places(self._positions(positions))
-        return Places(positions, shards, lines, lines["group"].tolist(), lines["row"].tolist())
+        numbers = [lines[name].tolist() for name in ("offset", "length", "group", "row")]
+        return Places(positions.tolist(), shards, *numbers)
 
     def read(self, places: Places, *, rest: bool = True, warm: bool = False) -> list[Row]:
         """Return the rows at some places; see `fetch`, and `Release.fetch` for `warm`."""
         if self.decode or self.release.network is not None:
-            return [self[position] for position in places.positions.tolist()]
+            return [self[position] for position in places.positions]
         rows = self.release.fetch(places, rest=rest and self._rest, images=self._images, warm=warm)
         return rows if self.columns in (None, TRAINING) else [self._cut(row) for row in rows]
 
@@ -408,7 +421,7 @@ class Rows(Sequence[Row]):
         """Shards and lines of positions in the config and split."""
         names, ends, moves = self._table
         numbers = np.searchsorted(ends, positions, side="right")
-        return [names[number] for number in numbers.tolist()], self._place.index.lines[positions + moves[numbers]]
+        return [names[number] for number in numbers.tolist()], self.layout.take(positions + moves[numbers])
 
     @cached_property
     def _table(self) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from rs_gpt4v_builder.network.ahead import Ahead, Coming
 from rs_gpt4v_builder.release.texts import Row
 from rs_gpt4v_builder.stream.netorder import NetworkOrders
 from rs_gpt4v_builder.stream.order import Order, Positions
-from rs_gpt4v_builder.stream.samples import Samples
+from rs_gpt4v_builder.stream.samples import Found, Samples
 
 try:
     import resource
@@ -24,6 +24,9 @@ except ImportError:  # Windows
 AHEAD, HOLD = 128, 1024
 """How many samples ahead the system is told what will be read, and how many samples it takes without a byte from the
 disk until that is given up: it costs a tenth of a read that finds its bytes in memory."""
+
+FETCHES = 8
+"""Fetches in a row for which a lane finds out at once where samples lie: a third of a microsecond less a sample."""
 
 BLOCK, BLOCKS = 4096, 4
 """Samples for which the order is computed at once, and how many such blocks are kept."""
@@ -104,18 +107,19 @@ class Share:
     def _lines(self, start: int, stop: int) -> Positions:
         return self.lines(np.arange(start, stop, dtype=np.int64))
 
-    def take(self, numbers: Positions, read: list[Row] | None = None) -> list[Row]:
-        """Read samples by their numbers, (n,) int64, in the order given.
+    def find(self, numbers: Positions) -> Found:
+        """Find where samples lie, by their numbers in the share, (n,) int64, which ascend."""
+        return self._samples.find(*self._draw(numbers))
+
+    def take(self, found: Found, read: list[Row] | None = None) -> list[Row]:
+        """Read samples, in the order given.
 
         Args:
-            numbers: In the share.
+            found: Where they lie.
             read: Their rows, where they are there already.
         """
-        samples, passes = self._draw(numbers)
-        with self._watched(len(numbers)):
-            return self._samples.fetch(
-                samples, passes, whole=self._whole, rest=self._rest, warm=self._warm, rows=read
-            )
+        with self._watched(len(found.which)):
+            return self._samples.fetch(found, whole=self._whole, rest=self._rest, warm=self._warm, rows=read)
 
     @property
     def asks(self) -> bool:
@@ -157,8 +161,7 @@ class Share:
 
 
 def _disk_reads() -> int:
-    """Blocks that this thread has read from disks, and pages of mapped files that it waited for, where they are
-    counted."""
+    """Blocks that this thread has read from disks, and pages it waited for, where the system counts them."""
     if not _COUNTED:
         return 0
     used = resource.getrusage(resource.RUSAGE_THREAD)
@@ -178,6 +181,7 @@ class Lane:
     def __init__(self, share: Share, worker: int = 0, workers: int = 1, block: int = 1) -> None:
         self._share, self._worker, self._workers, self._block = share, worker, workers, block
         # all of a share is fetched ahead by the share, which outlives its lanes
+        self._found: tuple[int, int, Found | None] = -1, -1, None  # the samples found last: from, to, and where
         self._reader = share.all_of_it if workers == 1 else share.reader(self._lines, len(self))
 
     def __len__(self) -> int:
@@ -191,7 +195,7 @@ class Lane:
         if start >= stop:
             return []
         read = self._reader.rows(start, stop) if self._reader is not None else None
-        rows = self._share.take(self._numbers(start, stop), read)
+        rows = self._share.take(self._find(start, stop), read)
         if self._reader is not None:
             return rows
         first, last = start + AHEAD, min(stop + AHEAD, len(self))
@@ -203,6 +207,16 @@ class Lane:
         """Fetch nothing ahead any more; for a remote release."""
         if self._reader is not None:
             self._reader.close()
+
+    def _find(self, start: int, stop: int) -> Found:
+        """Find where samples lie; for whoever goes on where the last ones ended, those of some fetches more."""
+        first, last, found = self._found
+        if found is None or not first <= start <= stop <= last:
+            more = FETCHES if start == last else 1
+            first, last = start, min(start + more * (stop - start), len(self))
+            found = self._share.find(self._numbers(first, last))
+            self._found = first, last, found
+        return found.part(start - first, stop - first)
 
     def _lines(self, start: int, stop: int) -> Positions:
         return self._share.lines(self._numbers(start, stop))
