@@ -1,8 +1,7 @@
 """A rank's part of the rest of an epoch, and the part of it that one worker of a data loader reads."""
 
-import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -118,8 +117,10 @@ class Share:
             found: Where they lie.
             read: Their rows, where they are there already.
         """
-        with self._watched(len(found.which)):
-            return self._samples.fetch(found, whole=self._whole, rest=self._rest, warm=self._warm, rows=read)
+        before = _disk_reads()
+        rows = self._samples.fetch(found, whole=self._whole, rest=self._rest, warm=self._warm, rows=read)
+        self._watch(before, len(rows))
+        return rows
 
     @property
     def asks(self) -> bool:
@@ -128,14 +129,12 @@ class Share:
 
     def ahead(self, numbers: Positions) -> None:
         """Say that these samples will be read soon."""
-        with self._watched(len(numbers)):
-            self._samples.ahead(self._draw(numbers)[0])
-
-    @contextlib.contextmanager
-    def _watched(self, count: int) -> Iterator[None]:
-        """Watch whether a disk is read from."""
         before = _disk_reads()
-        yield
+        self._samples.ahead(self._draw(numbers)[0])
+        self._watch(before, len(numbers))
+
+    def _watch(self, before: int, count: int) -> None:
+        """See whether a disk was read from for so many samples; `before` are the reads until then."""
         self._ask = HOLD if _disk_reads() > before else max(0, self._ask - count)
         self._warm = not self._ask
 
