@@ -471,6 +471,46 @@ def test_reads_are_announced_while_a_disk_is_read_from(opened: Release, monkeypa
     assert told == []
 
 
+def test_images_are_copied_out_of_memory_once_no_disk_is_read_from(
+    opened: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, step, asked = 0, 0, []
+
+    def disk_reads() -> int:
+        nonlocal blocks
+        blocks += step
+        return blocks
+
+    copies = type(opened.store).copies
+    monkeypatch.setattr(share, "_disk_reads", disk_reads)
+    monkeypatch.setattr(share, "HOLD", 25)
+    monkeypatch.setattr(type(opened.store), "copies", lambda *given: asked.append(len(given[1])) or copies(*given))
+    part = Stream(opened).share()
+    want = part.fetch(0, 10)
+    assert asked == [], "the first time nobody knows"
+    assert part.fetch(0, 10) == want
+    assert asked == [10]
+    step = 1
+    assert part.fetch(0, 10) == want
+    step = 0
+    assert [part.fetch(0, 10) for _ in range(3)] == [want] * 3
+    assert asked == [10, 10]
+    assert part.fetch(0, 10) == want
+    assert asked == [10, 10, 10]
+
+
+@pytest.mark.parametrize("steps", [(3, 3, 3, 3, 3, 3, 3), (1, 2, 4, 8), (5, 1, 1, 1, 12)])
+def test_a_lane_finds_the_same_however_it_is_asked(opened: Release, steps: tuple[int, ...]) -> None:
+    part = Stream(opened, pairs="each").share()
+    lanes = [share.Lane(part, worker, 2, 4) for worker in range(2)]
+    for lane in (share.Lane(part), *lanes):
+        want, at = [key(row) for row in lane.fetch(0, len(lane))], 0
+        for step in steps:
+            assert [key(row) for row in lane.fetch(at, at + step)] == want[at : at + step]
+            at += step
+        assert [key(row) for row in lane.fetch(1, 3)] == want[1:3]
+
+
 # data loaders
 
 

@@ -242,6 +242,25 @@ def test_more_shards_than_files_may_be_open(tiny: Path, monkeypatch: pytest.Monk
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
 
 
+@pytest.mark.parametrize(("mapped", "small"), [(1 << 20, 1 << 10), (1 << 20, 3), (300, 1 << 10), (0, 1 << 10)])
+def test_copies_are_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: int, small: int) -> None:
+    monkeypatch.setattr(store, "MAPPED", mapped)
+    monkeypatch.setattr(store, "SMALL", small)
+    (tmp_path / "a").write_bytes(bytes(range(256)))
+    (tmp_path / "b").write_bytes(bytes(range(255, -1, -1)))
+    (tmp_path / "empty").touch()
+    files = store.LocalStore(tmp_path)
+    asked = [("a", 0, 256), ("b", 250, 6), ("a", -1, 0), ("b", 0, 2), ("a", 255, 1), ("empty", 0, 0)]
+    found = files.copies(*zip(*asked, strict=True))
+    assert found == [None if start < 0 else files.read(path, start, start + count) for path, start, count in asked]
+    assert [type(data) for data in found if data is not None] == [bytes] * 5
+    for path, start in (("a", 250), ("b", 256), ("a", 300), ("empty", 0)):
+        with pytest.raises(ReleaseError, match=rf"{path} ends at byte .*the file was cut or changed"):
+            files.copies([path], [start], [7])
+    with pytest.raises(ReleaseError, match="none cannot be opened"):
+        files.copies(["none"], [0], [1])
+
+
 def test_it_travels_to_other_processes(tiny: Path) -> None:
     rows = Release(tiny).rows()
     view = rows[[5, 1]][::-1]

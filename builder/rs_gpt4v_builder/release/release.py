@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -137,31 +137,36 @@ class Release:
             return self.network.image(index, number, line)
         return self._image(shard.path, line.offset, line.length, line.group, line.row)
 
-    def fetch(self, shards: Sequence[str], lines: Lines, *, rest: bool = True, images: bool = True) -> list[Row]:
-        """Read many rows, in the order given; the shortest way there is.
+    def fetch(self, places: "Places", *, rest: bool = True, images: bool = True, warm: bool = False) -> list[Row]:
+        """Read many rows of a local release, in the order given; the shortest way there is.
 
         Args:
-            shards: Path of the shard of each row.
-            lines: Their lines of the index, (n,) of `index.LINE`.
+            places: Where they lie.
             rest: Whether all columns are wanted, not only `texts.TRAINING`.
             images: Whether the images are wanted, too.
+            warm: Whether the images are likely to be in memory; see `LocalStore.copies`.
         """
-        groups, numbers = lines["group"].tolist(), lines["row"].tolist()
-        rows = self.texts.rows(shards, groups, numbers, rest=rest)
-        if not images:
-            return rows
-        places = zip(shards, lines["offset"].tolist(), lines["length"].tolist(), groups, numbers, strict=True)
-        for row, place in zip(rows, places, strict=True):
-            if row["image"] is not None:
-                row["image"] = {"bytes": self._image(*place), "path": row["image"][0]}
+        # images come first: rows that are still in the processor's cache are quick to go through again
+        found = self._fetch_images(places, warm) if images else ()
+        rows = self.texts.rows(places.shards, places.groups, places.rows, rest=rest)
+        for row, data in zip(rows, found, strict=images):
+            path = row["image"]
+            if path is not None:
+                row["image"] = {"bytes": data, "path": path[0]}
         return rows
 
-    def ahead(self, shards: Sequence[str], lines: Lines) -> None:
+    def _fetch_images(self, places: "Places", warm: bool) -> list[bytes | None]:
+        _, shards, offsets, lengths, groups, rows = places
+        if warm and isinstance(self._store, LocalStore) and UNKNOWN not in offsets:
+            return self._store.copies(shards, offsets, lengths)
+        return list(map(self._image, shards, offsets, lengths, groups, rows))
+
+    def ahead(self, places: "Places") -> None:
         """Say that the images of these rows will be fetched soon, where the store can make use of it."""
         tell = getattr(self._store, "ahead", None)
         if tell is None:
             return
-        for shard, offset, length in zip(shards, lines["offset"].tolist(), lines["length"].tolist(), strict=True):
+        for shard, offset, length in zip(places.shards, places.offsets, places.lengths, strict=True):
             if offset >= 0:
                 tell(shard, offset, offset + length)
 
@@ -252,6 +257,29 @@ class _Place:
         return list(accumulate(shard.rows for shard in self.shards))
 
 
+class Places(NamedTuple):
+    """Where some rows lie, in the order in which they are wanted."""
+
+    positions: list[int]  # in the `Rows`
+    shards: list[str]  # path of each one's shard
+    offsets: list[int]  # its image, see `index.LINE`
+    lengths: list[int]
+    groups: list[int]  # its row group
+    rows: list[int]  # its row there
+
+    def part(self, start: int, stop: int) -> "Places":
+        """Return those of rows `start` to below `stop`."""
+        here = slice(start, stop)
+        return Places(
+            self.positions[here],
+            self.shards[here],
+            self.offsets[here],
+            self.lengths[here],
+            self.groups[here],
+            self.rows[here],
+        )
+
+
 class Rows(Sequence[Row]):
     """Rows of a release, a sequence: `len`, `[i]`, `[a:b]`, `[[i, j, …]]`; a map-style dataset for torch.
 
@@ -330,20 +358,28 @@ class Rows(Sequence[Row]):
         Raises:
             IndexError: A position is not among them.
         """
+        return self.read(self.places(positions), rest=rest)
+
+    def places(self, positions: npt.NDArray[np.int64]) -> Places:
+        """Find where several rows lie; see `fetch`."""
+        shards, lines = self._places(self._positions(positions))
+        numbers = [lines[name].tolist() for name in ("offset", "length", "group", "row")]
+        return Places(positions.tolist(), shards, *numbers)
+
+    def read(self, places: Places, *, rest: bool = True, warm: bool = False) -> list[Row]:
+        """Return the rows at some places; see `fetch`, and `Release.fetch` for `warm`."""
         if self.decode or self.release.network is not None:
-            return [self[position] for position in positions.tolist()]
-        places = self._places(self._positions(positions))
-        rows = self.release.fetch(*places, rest=rest and self._rest, images=self._images)
+            return [self[position] for position in places.positions]
+        rows = self.release.fetch(places, rest=rest and self._rest, images=self._images, warm=warm)
         return rows if self.columns in (None, TRAINING) else [self._cut(row) for row in rows]
 
-    def bounds(self, positions: npt.NDArray[np.int64]) -> list[int]:
-        """Return `dialogues.whole_bound` of several rows; see `fetch`."""
-        shards, lines = self._places(self._positions(positions))
-        return self.release.texts.bounds(shards, lines["group"].tolist(), lines["row"].tolist())
+    def bounds(self, places: Places) -> list[int]:
+        """Return `dialogues.whole_bound` of the rows at some places."""
+        return self.release.texts.bounds(places.shards, places.groups, places.rows)
 
     def ahead(self, positions: npt.NDArray[np.int64]) -> None:
         """Say that these rows will be fetched soon, as in `fetch`."""
-        self.release.ahead(*self._places(self._positions(positions)))
+        self.release.ahead(self.places(positions))
 
     @property
     def layout(self) -> Index:
@@ -373,17 +409,19 @@ class Rows(Sequence[Row]):
 
     def _positions(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Positions in the config and split of positions in these rows."""
-        if positions.size and not (positions.min() >= 0 and positions.max() < len(self)):
+        # one step for both ends: as an unsigned number one below 0 is huge
+        if positions.size and positions.view(np.uint64).max() >= len(self):
             raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
-        if isinstance(self._chosen, range):
-            return self._chosen.start + positions * self._chosen.step
-        return self._chosen[positions]
+        if not isinstance(self._chosen, range):
+            return self._chosen[positions]
+        start, step = self._chosen.start, self._chosen.step
+        return positions if (start, step) == (0, 1) else start + positions * step
 
     def _places(self, positions: npt.NDArray[np.int64]) -> tuple[list[str], Lines]:
         """Shards and lines of positions in the config and split."""
         names, ends, moves = self._table
         numbers = np.searchsorted(ends, positions, side="right")
-        return [names[number] for number in numbers.tolist()], self._place.index.lines[positions + moves[numbers]]
+        return [names[number] for number in numbers.tolist()], self.layout.take(positions + moves[numbers])
 
     @cached_property
     def _table(self) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

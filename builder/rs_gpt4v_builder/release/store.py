@@ -4,6 +4,8 @@ Everything above this module names a file by its path in the release and asks fo
 disk or over a network is decided here, once, by `open_store`.
 """
 
+import contextlib
+import mmap
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 
 OPEN_FILES = 128
 """Most files that a local store holds open at a time."""
+
+MAPPED = 1 << 29
+"""Bytes of files that a local store maps into memory at most. What a process has read of them counts as its own memory
+until the system wants it back; files beyond that are read."""
+
+SMALL = 1 << 17
+"""Bytes up to which a copy out of mapped memory pays: a longer one holds up other threads, and a read costs no more."""
 
 
 class Store(Protocol):
@@ -98,6 +107,32 @@ class LocalStore:
         """Read several ranges of a file; see `Store.read_many`."""
         return [self.read(path, start, end) for start, end in ranges]
 
+    def copies(self, paths: Sequence[str], starts: Sequence[int], lengths: Sequence[int]) -> list[bytes | None]:
+        """Read small ranges that are in memory already, at half the cost of `read`: copied out of mapped files.
+
+        Bytes that are not in memory are fetched from the disk while all threads of the process wait. A file that is
+        cut while it is mapped ends the process with SIGBUS, where `read` raises: files of a release do not change.
+
+        Args:
+            paths: File of each range.
+            starts: First byte of each; below 0 stands for no range, which gives None.
+            lengths: Bytes of each.
+
+        Raises:
+            ReleaseError: As in `Store.read`.
+        """
+        maps = {path: self._map(path) for path in set(paths)}
+        found: list[bytes | None] = []
+        for path, start, length in zip(paths, starts, lengths, strict=True):
+            if start < 0:
+                found.append(None)
+                continue
+            memory = maps[path]
+            data = memory[start : start + length] if memory is not None and length <= SMALL else b""
+            # a slice ends where the file does: it is `read` that says so
+            found.append(data if len(data) == length else self.read(path, start, start + length))
+        return found
+
     def ahead(self, path: str, start: int, end: int) -> None:
         """Tell the system that these bytes will be read soon."""
         if hasattr(os, "posix_fadvise"):
@@ -128,17 +163,33 @@ class LocalStore:
                     self._open.popitem(last=False)  # closed when the last thread that reads from it lets go
         return file
 
+    def _map(self, path: str) -> mmap.mmap | None:
+        """A file as memory; None where that would be too much, or cannot be."""
+        file = self._file(path)
+        if file.memory is None and file.size:
+            with self._lock:
+                mapped = sum(other.size for other in self._open.values() if other.memory is not None)
+                if file.memory is None and mapped + file.size <= MAPPED:
+                    file.map()
+        return file.memory
+
 
 class _File:
     """An open file, closed when nobody holds it any more."""
 
     def __init__(self, path: Path, where: str) -> None:
         self.number = -1
+        self.memory: mmap.mmap | None = None
         try:
             self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             self.size = os.fstat(self.number).st_size
         except OSError as error:
             raise ReleaseError(f"{where}: {path} cannot be opened ({error.strerror or error})") from error
+
+    def map(self) -> None:
+        """Map it into memory, if the system can."""
+        with contextlib.suppress(OSError):  # some file systems cannot
+            self.memory = mmap.mmap(self.number, self.size, access=mmap.ACCESS_READ)
 
     def __del__(self) -> None:
         if self.number >= 0:

@@ -154,10 +154,12 @@ def take_rows(groups: Sequence[Group], rows: Sequence[int], *, rest: bool) -> li
         rest: Whether all columns are wanted, not only TRAINING.
     """
     loads = marshal.loads
-    found = [loads(g.data[g.ends[row] : g.ends[row + 1]]) for g, row in zip(groups, rows, strict=True)]
-    if rest:
-        for one, g, row in zip(found, groups, rows, strict=True):
-            one.update(loads(g.rest[g.rest_ends[row] : g.rest_ends[row + 1]]))
+    found = []
+    for (ends, data, rest_ends, others, _), row in zip(groups, rows, strict=True):
+        one = loads(data[ends[row] : ends[row + 1]])
+        if rest:
+            one.update(loads(others[rest_ends[row] : rest_ends[row + 1]]))
+        found.append(one)
     return found
 
 

@@ -1,13 +1,13 @@
 """What the samples of a stream are: rows, parts of rows, or single dialogues."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rs_gpt4v_builder.errors import OptionError, RowError
-from rs_gpt4v_builder.release.release import Rows
+from rs_gpt4v_builder.release.release import Places, Rows
 from rs_gpt4v_builder.release.texts import TRAINING, Row
 from rs_gpt4v_builder.stream.mix import Part
 from rs_gpt4v_builder.stream.order import Positions
@@ -18,6 +18,17 @@ PAIRS = ("row", "each", "one")
 
 _MALFORMED = (TypeError, KeyError, AttributeError, UnicodeEncodeError)
 """What the quick ways raise at something that is not what it should be."""
+
+
+class Found(NamedTuple):
+    """Where some samples lie, in the order in which they are wanted."""
+
+    places: Places  # of their rows
+    which: list[int]  # the dialogue of each that is meant, or how many times it was shown before
+
+    def part(self, start: int, stop: int) -> "Found":
+        """Return those of samples `start` to below `stop`."""
+        return Found(self.places.part(start, stop), self.which[start:stop])
 
 
 class Samples:
@@ -41,6 +52,7 @@ class Samples:
         self.rows, self.pairs, self.max_length = rows, pairs, max_length
         self.columns = None if columns is None else (*columns, "shown")
         self._rest = columns is None or not set(columns) <= set(TRAINING)
+        self._training = self.columns == (*TRAINING, "shown")
         # one dialogue a sample: where the samples of each row end
         self._ends: Positions | None = np.cumsum(rows.dialogues(), dtype=np.int64) if pairs == "each" else None
 
@@ -71,31 +83,46 @@ class Samples:
         """Position of the row of each sample, both (n,) int64."""
         return self._rows(numbers)[0]
 
+    def find(self, numbers: Positions, passes: Positions) -> Found:
+        """Find where samples lie.
+
+        Args:
+            numbers: Of the samples, (n,) int64.
+            passes: How many times each was shown before, (n,) int64.
+        """
+        positions, dialogues = self._rows(numbers)
+        return Found(self.rows.places(positions), (passes if dialogues is None else dialogues).tolist())
+
     def fetch(
         self,
-        numbers: Positions,
-        passes: Positions,
+        found: Found,
         *,
         whole: bool = False,
         rest: bool = True,
+        warm: bool = False,
         rows: list[Row] | None = None,
     ) -> list[Row]:
         """Read samples, in the order given.
 
         Args:
-            numbers: Of the samples, (n,) int64.
-            passes: How many times each was shown before, (n,) int64.
+            found: Where they lie.
             whole: Whether rows come whole, as with `max_length=None`.
             rest: Whether more columns than `texts.TRAINING` are wanted, which takes longer.
+            warm: Whether the images are likely to be in memory; see `LocalStore.copies`.
             rows: The rows of these samples, where they are there already.
 
         Returns:
             Rows whose `conversations` and `pairs` are those of the sample, with `shown`: positions of its pairs in the
             release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
         """
-        positions, dialogues = self._rows(numbers)
-        rows = self.rows.fetch(positions, rest=rest and self._rest) if rows is None else rows
-        samples = self._samples(rows, positions, passes if dialogues is None else dialogues, whole)
+        if rows is not None:
+            return self._cut(self._samples(rows, found, whole))
+        rows = self.rows.read(found.places, rest=rest and self._rest, warm=warm)
+        samples = self._samples(rows, found, whole)
+        return samples if self._training else self._cut(samples)
+
+    def _cut(self, samples: list[Row]) -> list[Row]:
+        """Leave the columns that are wanted."""
         if self.columns is None:
             return samples
         try:
@@ -103,16 +130,16 @@ class Samples:
         except KeyError as error:
             raise OptionError.unknown("columns", error.args[0], samples[0]) from None
 
-    def _samples(self, rows: list[Row], positions: Positions, chosen: Positions, whole: bool) -> list[Row]:
-        """Samples of rows: `chosen` are dialogues, or passes."""
+    def _samples(self, rows: list[Row], found: Found, whole: bool) -> list[Row]:
+        """Samples of rows."""
         if self.pairs != "row":
-            return [self._sample(row, which) for row, which in zip(rows, chosen.tolist(), strict=True)]
+            return list(map(self._sample, rows, found.which))
         if whole or self.max_length is None:
             return [_as_it_is(row) for row in rows]
-        fits, bounds = range(self.max_length + 1), self.rows.bounds(positions)
+        most, bounds = self.max_length, self.rows.bounds(found.places)
         return [
-            _as_it_is(row) if bound in fits else self._sample(row, which)
-            for row, which, bound in zip(rows, chosen.tolist(), bounds, strict=True)
+            _as_it_is(row) if 0 <= bound <= most else self._sample(row, which)
+            for row, which, bound in zip(rows, found.which, bounds, strict=True)
         ]
 
     def ahead(self, numbers: Positions) -> None:
@@ -177,5 +204,6 @@ def _texts(turns: list[Row]) -> Iterator[str]:
 
 
 def _as_it_is(row: Row) -> Row:
-    row["shown"] = list(range(len(row["pairs"] or ())))
+    pairs = row["pairs"]
+    row["shown"] = [*range(len(pairs))] if pairs else []
     return row
