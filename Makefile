@@ -24,7 +24,7 @@ test: $(MARK) lint  ## the whole suite but the long part
 test-long: $(MARK)  ## what takes minutes
 	$(BIN)/python -m pytest -m long
 
-test-compat: $(MARK)  ## a release in every version of datasets; ENVS="newest datasets-2.14.7" for some
+test-compat: $(MARK)  ## a release in every version of datasets, and all training loops; ENVS="newest train" for some
 	$(BIN)/python tests/compat/run.py $(ENVS)
 
 lint: $(MARK)

@@ -88,6 +88,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_every_name_for_training_is_documented() -> None:
+    import rs_gpt4v_builder
+
+    text = (ROOT / "docs" / "training.md").read_text()
+    assert [name for name in rs_gpt4v_builder.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
 def test_every_key_of_a_source_table_is_documented() -> None:
     from rs_gpt4v_conversion.config import KEYS
     from rs_gpt4v_conversion.sources import known_sources

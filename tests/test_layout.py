@@ -84,6 +84,14 @@ def test_a_room_imports_only_what_comes_before_it(room: str, allowed: set[str]) 
         assert set(names) <= allowed, path
 
 
+@pytest.mark.parametrize("room", ["release", "network", "stream", "text", "pixels", "batch"])
+def test_a_room_of_the_builder_says_what_is_in_it(room: str) -> None:
+    folder = ROOT / "builder" / "rs_gpt4v_builder" / room
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    listed = re.findall(r"^(\w+)  +\w", said, re.MULTILINE)
+    assert sorted(listed) == sorted(path.stem for path in folder.glob("[!_]*.py"))
+
+
 def test_sources_are_listed_without_the_libraries_that_only_rows_need() -> None:
     code = "import sys; from rs_gpt4v_conversion import cli, sources; sources.known_sources(); "
     code += "print(sorted({'numpy', 'pyarrow', 'PIL', 'yaml', 'shapely'} & set(sys.modules)))"

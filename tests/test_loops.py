@@ -170,7 +170,7 @@ def order_of(release: Path, epoch: int) -> list[int]:
 
 
 def two_ranks(folder: Path, *arguments: str) -> list[Any]:
-    """Run tests/ranks.py as torchrun would, twice at a time."""
+    """Run tests/ranks.py, which has the processes that torchrun would start."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -178,18 +178,10 @@ def two_ranks(folder: Path, *arguments: str) -> list[Any]:
     common |= {"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
     common["ACCELERATE_USE_CPU"] = "true"  # as it would not be distributed on a machine without GPUs
     paths = os.pathsep.join(str(ROOT / part) for part in (".", "builder", "conversion", "tests"))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "ranks.py"), str(folder), *arguments],
-            env={**os.environ, **common, "RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": paths},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
-    ]
-    errors = [process.communicate(timeout=200)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+    command = [sys.executable, str(ROOT / "tests" / "ranks.py"), str(folder), *arguments]
+    environment = {**os.environ, **common, "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in "01"]
 
 

@@ -611,8 +611,9 @@ def stateful(stream: Stream, workers: int, persistent: bool) -> StatefulDataLoad
     )
 
 
-@pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True), (3, True)])
-@pytest.mark.parametrize("block", [None, 4])
+@pytest.mark.parametrize(
+    ("workers", "persistent", "block"), [(0, False, 4), (2, False, None), (2, False, 4), (2, True, 4), (3, True, None)]
+)
 def test_a_stateful_loader_is_exact(workers: int, persistent: bool, block: int | None, opened: Release) -> None:
     def make() -> tuple[Stream, StatefulDataLoader]:
         stream = Stream(opened, pairs="each", batch_size=block)

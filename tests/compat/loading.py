@@ -5,7 +5,6 @@ which read the shards with pyarrow alone. One JSON line a check on stdout: its n
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 
 import datasets
 import PIL.Image
+from canonical import canonical
 
 from http_server import serving
 from rs_gpt4v import RSGPT4V
@@ -47,17 +47,6 @@ class Work:
 
 class NotHere(Exception):
     """A check that this version of `datasets` has nothing to say to."""
-
-
-def canonical(rows: Iterable[Row]) -> str:
-    """A digest over all columns of all rows in order, images by the digest of their undecoded bytes."""
-    digest = hashlib.sha256()
-    for row in rows:
-        image = row["image"]
-        if image is not None:
-            image = {"sha256": hashlib.sha256(image["bytes"]).hexdigest(), "path": image["path"]}
-        digest.update(json.dumps({**row, "image": image}, sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def same(config: str, found: Splits, work: Work) -> None:

@@ -6,7 +6,6 @@
 Environments are kept in .venv-compat/, each with a file `pins` that says what it was made from.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from canonical import canonical
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -115,16 +115,6 @@ def held(release: Path) -> dict[str, dict[str, list[Row]]]:
         for config in ("all", *parts[1:3]) if parts[0] == "data" else ("mini",):
             found.setdefault(config, {}).setdefault(parts[-1].split("-")[0], []).extend(rows)
     return found
-
-
-def canonical(rows: Iterable[Row]) -> str:
-    digest = hashlib.sha256()
-    for row in rows:
-        image = row["image"]
-        if image is not None:
-            image = {"sha256": hashlib.sha256(image["bytes"]).hexdigest(), "path": image["path"]}
-        digest.update(json.dumps({**row, "image": image}, sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 # The checks

@@ -95,7 +95,8 @@ class Loader:
         drop_last: Whether a last batch that is not full is left out.
         resize: `cpu`, or `device`: PIL's values by dense products, for machines whose processors are too slow.
         decode: `cpu`, or `nvjpeg`: JPEGs are decoded on the GPU and resized there. Its values differ from those of the
-            CPU by up to 28 levels, see `nvjpeg`. A damaged file is an error there whatever the collator's `on_error`.
+            CPU by up to 28 levels, see `pixels.nvjpeg`. A damaged file is an error there whatever the collator's
+            `on_error`.
 
     Attributes:
         stream: As given.

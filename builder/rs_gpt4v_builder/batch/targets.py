@@ -218,7 +218,7 @@ class PictureImager:
     """Decodes on the CPU and resizes on the device.
 
     Attributes:
-        aspect: As in `images.preprocess`.
+        aspect: As in `pixels.images.preprocess`.
     """
 
     aspect: str
@@ -253,7 +253,7 @@ class FileImager:
     """Decodes and resizes on a GPU.
 
     Attributes:
-        aspect: As in `images.preprocess`.
+        aspect: As in `pixels.images.preprocess`.
     """
 
     aspect: str

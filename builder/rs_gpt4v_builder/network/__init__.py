@@ -3,7 +3,7 @@
 lifetime    threads that end when the process does
 retry       trying again where a network fails for a moment
 web         byte ranges over HTTP
-remote      the same over a network
+remote      the files of a release, by byte range
 shelf       what was fetched and may be asked for again
 grouptext   the texts of a remote release, row group by row group
 blocks      blocks of neighbouring rows, and the order of an epoch that needs few of them at a time

@@ -1,7 +1,7 @@
 """The folder where a reader keeps what it made of a release, so that it need not make it again.
 
-It holds texts and tables of where things lie, never images (those only on request, see `remote`), under a name made
-from the release's digest: a release that was made again has another one. It may be deleted at any time.
+It holds texts and tables of where things lie, never images (those only on request, see `network.blockcache`), under a
+name made from the release's digest: a release that was made again has another one. It may be deleted at any time.
 """
 
 import atexit
