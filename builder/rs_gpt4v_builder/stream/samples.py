@@ -94,7 +94,8 @@ class Samples:
             release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
         """
         positions, dialogues = self._rows(numbers)
-        rows = self.rows.fetch(positions, rest=rest and self._rest) if rows is None else rows
+        rest = self._rest and (rest or self.columns is not None)
+        rows = self.rows.fetch(positions, rest=rest) if rows is None else rows
         samples = self._samples(rows, positions, passes if dialogues is None else dialogues, whole)
         if self.columns is None:
             return samples
