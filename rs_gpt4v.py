@@ -345,7 +345,7 @@ class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         # without `data_dir`, a loading script reads the folder that it lies in
         root = options.get("data_dir") or options.get("base_path") or os.path.dirname(os.path.abspath(__file__))
-        self._root: str = root if "://" in root else os.path.abspath(root)
+        self._root: str = root if "://" in root else os.path.abspath(os.path.expanduser(root))
         protocol = self._root.split("://")[0]
         self._access: dict[str, Any] = dict((options.get("storage_options") or {}).get(protocol, {}))
         if protocol == "hf" and options.get("token") is not None:

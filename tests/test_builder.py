@@ -206,6 +206,11 @@ def test_an_address_without_a_release_is_named(tmp_path: Path) -> None:
         RSGPT4V.open(server.url)
 
 
+def test_a_tilde_is_the_users_home(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tiny.parent))
+    assert len(list(RSGPT4V.open("~/rs-gpt4v", "vqa", columns=["id"]).as_streaming_dataset(split="train"))) == 2
+
+
 # The cache
 
 

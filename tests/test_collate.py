@@ -305,7 +305,14 @@ BAD_ROWS = {
     "empty answer": (row(("Q", "")), r"found turn 2 \(gpt\) that is empty"),
     "empty answer in the middle": (row(("Q", ""), ("R", "B"), pairs=None), r"found turn 2 \(gpt\) that is empty"),
     "two places": (two_tags(), "found 2 places for its one image"),
-    "no picture": (row(("Q", "A"), image=b"x"), "found an image that cannot be decoded"),
+    "no picture": (
+        row(("Q", "A"), image=b"x"),
+        r"found an image that cannot be decoded \(its 1 bytes are of no format that PIL knows\)",
+    ),
+    "an array": (
+        row(("Q", "A"), image=np.zeros((4, 4, 3), np.uint8)),
+        "found an image of type ndarray, expected a dict of bytes and path, bytes, or a PIL image; give it as one",
+    ),
     "question too long": (
         row(("Q" * 1500, "A")),
         r"found no answer within the 1473 tokens that max_length=2048 leaves",
@@ -424,6 +431,7 @@ BAD_OPTIONS = {
     "on_error": ({"on_error": "ignore"}, "on_error='ignore' is not known: use one of 'raise', 'skip'"),
     "packing": ({"packing": "image"}, "packing='image' is not known: use one of None, 'shared-image'"),
     "max_length": ({"max_length": 0}, "max_length=0 is not a number of tokens"),
+    "no max_length": ({"max_length": None}, "max_length=None is not a number of tokens"),
 }
 
 
@@ -437,6 +445,14 @@ def test_an_unknown_option_is_answered_with_the_known_ones(name: str) -> None:
 def test_a_batch_of_nothing_is_refused() -> None:
     with pytest.raises(OptionError, match="a batch of no rows"):
         collator()([])
+    for rows, found in ((row(("Q", "A")), "str"), ([None, row(("Q", "A"))], "NoneType")):
+        with pytest.raises(OptionError, match=f"a batch of {found}: expected a list of rows"):
+            collator(on_error="skip")(rows)
+
+
+def test_the_path_of_a_tokenizer_is_not_yet_a_tokenizer() -> None:
+    with pytest.raises(OptionError, match=r"tokenizer='a/tokenizer\.model': expected what load_tokenizer gives"):
+        LlavaCollator("a/tokenizer.model")  # type: ignore[arg-type]
 
 
 def test_a_pickled_collator_gives_the_same_batch() -> None:

@@ -285,6 +285,8 @@ def test_numbers_must_be_whole_and_above_zero(name: str, value: Any) -> None:
 
 OPTIONS = {
     "device='tpu9' is not known to torch": {"device": "tpu9"},
+    "dtype='bf16': expected a floating-point type": {"dtype": "bf16"},
+    "dtype=torch.uint8: expected a floating-point type": {"dtype": torch.uint8},
     "resize='gpu' is not known: use one of 'cpu', 'device'": {"resize": "gpu"},
     "decode='gpu' is not known: use one of 'cpu', 'nvjpeg'": {"decode": "gpu"},
     "decode='nvjpeg' on 'cpu': it decodes on a GPU": {"decode": "nvjpeg"},
@@ -295,6 +297,11 @@ OPTIONS = {
 def test_an_option_that_is_not_known_is_an_error(message: str) -> None:
     with pytest.raises(OptionError, match=f"^{message}"):
         Loader(FakeStream(4), LlavaCollator(byte_tokenizer()), 2, **OPTIONS[message])  # type: ignore[arg-type]
+
+
+def test_a_loader_needs_a_stream() -> None:
+    with pytest.raises(OptionError, match="a Loader of a list: give it a Stream"):
+        Loader([{"id": "a"}], ids, 2)  # type: ignore[arg-type]
 
 
 def test_options_of_images_need_images_that_the_loader_makes() -> None:

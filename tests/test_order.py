@@ -125,6 +125,7 @@ def test_a_mix_names_tasks_and_sources(caplog: pytest.LogCaptureFixture) -> None
             "mix='ocr' is not known: use one of 'captioning', 'vqa', 'empty', 'a', 'b', 'c', 'd', 'captioning/a'",
         ),
         ({}, "mix is empty"),
+        (["vqa"], r"mix=\['vqa'\]: expected a dict of weights"),
         ({"vqa": 0}, "'vqa' has the weight 0: expected a number above 0"),
         ({"vqa": math.nan}, "has the weight nan"),
         ({"vqa": True}, "has the weight True"),
@@ -138,6 +139,8 @@ def test_a_mix_that_is_none_is_refused(mix: dict[str, float] | str, said: str) -
         plan_mix(mix, [*PARTS, Part("empty", "d", 41, 41)], 1.0)
     with pytest.raises(OptionError, match="temperature=0"):
         plan_mix("task", PARTS, 0)
+    with pytest.raises(OptionError, match="no samples to mix"):
+        plan_mix("task", [Part("empty", "d", 0, 0)], 1.0)
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=8), st.integers(0, 10_000))

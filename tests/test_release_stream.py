@@ -341,7 +341,8 @@ def test_a_state_of_another_release_is_refused(opened: Release, tmp_path: Path) 
     other = Release(tiny_release.write(tmp_path / "rs-gpt4v", draw()[1:]), cache=tmp_path)
     with pytest.raises(OptionError, match="saved with release='"):
         Stream(other).load_state_dict(Stream(opened).state_dict())
-    for state in ({}, {"version": 1}, {**Stream(opened).state_dict(), "version": 2}):
+    good = Stream(opened).state_dict()
+    for state in ({}, {"version": 1}, {**good, "version": 2}, {**good, "position": -1}, {**good, "epoch": None}):
         with pytest.raises(OptionError, match="no state of a Stream"):
             Stream(opened).load_state_dict(state)
 
@@ -355,6 +356,9 @@ def test_a_state_of_another_release_is_refused(opened: Release, tmp_path: Path) 
         ({"order": "sorted"}, "order='sorted' is not known"),
         ({"rank": 2, "world_size": 2}, "rank=2 of world_size=2"),
         ({"rank": -1}, "rank=-1"),
+        ({"rank": 0.0, "world_size": 2.0}, r"rank=0\.0 of world_size=2\.0"),
+        ({"seed": 1.5}, r"seed=1\.5: expected a whole number"),
+        ({"seed": "a"}, "seed='a': expected a whole number"),
         ({"mix": "task", "shuffle": False}, "mix with shuffle=False"),
         ({"temperature": 2}, "temperature=2 without mix"),
         ({"batch_size": 0}, "batch_size=0"),
@@ -411,6 +415,12 @@ def test_a_share_is_the_rest_of_an_epoch_in_any_order(opened: Release) -> None:
     assert rest.state_after(len(rest))["position"] == SAMPLES["each"]
     stream.load_state_dict(rest.state_after(3))
     assert keys(stream) == whole[8:]
+
+
+def test_more_columns_than_training_needs_come_with_a_loaders_samples_too(opened: Release) -> None:
+    (sample, *_) = Stream(opened, "vqa", columns=["id", "task"]).share(rest=False).fetch(0, 1)
+    assert list(sample) == ["id", "task", "shown"]
+    assert sample["task"] == "vqa"
 
 
 def test_a_share_can_give_whole_rows(opened: Release) -> None:

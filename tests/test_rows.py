@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, WeightedRandomSampler
@@ -66,12 +67,13 @@ def test_it_is_a_sequence(tiny: Path) -> None:
     assert isinstance(rows, Rows)
     assert rows[0] == want[0]
     assert rows[-1] == want[-1]
-    assert rows[np.int64(3)] == want[3]
+    for number in (np.int64(3), np.array(3), torch.tensor(3)):  # the last is what `for i in torch.randperm(n)` gives
+        assert rows[number] == want[3]
     for part in (slice(2, 5), slice(None, None, -2), slice(-3, None), slice(5, 2)):
         assert list(rows[part]) == want[part]
         assert len(rows[part]) == len(want[part])
         assert list(rows[part].lines["row"]) == [rows.lines["row"][i] for i in range(len(want))[part]]
-    for chosen in ([4, 0, -1, 4], np.array([1, 2]), [], (3,)):
+    for chosen in ([4, 0, -1, 4], np.array([1, 2]), [], (3,), torch.tensor([3]), torch.tensor([1, 0])):
         assert list(rows[chosen]) == [want[i] for i in chosen]
     assert list(rows[1:][[0, 2]][::-1]) == [want[3], want[1]]
     assert list(reversed(rows)) == want[::-1]
@@ -87,6 +89,33 @@ def test_a_position_that_is_not_there_is_an_index_error(tiny: Path, wrong: Any) 
         rows[wrong]
     with pytest.raises(TypeError, match="flatnonzero"):
         rows[np.array([True, False])]
+
+
+@pytest.mark.parametrize("wrong", [1.5, None, "id", ["id"], [0.5], np.array([[0, 1]])])
+def test_what_is_no_position_is_a_type_error(tiny: Path, wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        Release(tiny).rows()[wrong]
+
+
+def test_a_relative_folder_stays_where_it_was_when_the_working_folder_changes(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = truth(tiny, "all", "train")
+    (tiny / "index.parquet").unlink()
+    monkeypatch.chdir(tiny.parent)
+    release = Release("rs-gpt4v", cache="caches")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    rows = release.rows()
+    assert list(rows) == want
+    assert list(pickle.loads(pickle.dumps(rows))) == want
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_tilde_is_the_users_home(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tiny.parent))
+    assert len(Release("~/rs-gpt4v", cache="~/caches").rows()) == len(Release(Path("~/rs-gpt4v")).rows()) == 9
+    assert (tiny.parent / "caches").is_dir()
 
 
 def test_images_are_bytes_or_decoded_or_null(tiny: Path) -> None:
@@ -163,6 +192,22 @@ def test_an_index_of_other_rows_is_refused(tiny: Path) -> None:
     table = pq.read_table(tiny / "index.parquet")
     pq.write_table(table.slice(1), tiny / "index.parquet")
     with pytest.raises(ReleaseError, match=r"index\.parquet has 2 rows of data/captioning/.*, the manifest 3"):
+        Release(tiny).rows()
+
+
+def test_an_index_that_is_no_parquet_file_is_named(tiny: Path) -> None:
+    (tiny / "index.parquet").write_bytes(b"PAR1 but not for long")
+    with pytest.raises(ReleaseError, match=r"index\.parquet is damaged .*: fetch it again, or remove it"):
+        Release(tiny).rows()
+
+
+def test_lines_that_a_cache_has_lost_are_made_again_and_damaged_ones_are_named(tiny: Path, tmp_path: Path) -> None:
+    want = list(Release(tiny).rows())
+    (lines,) = (tmp_path / "own-cache").rglob("index.lines")
+    lines.unlink()
+    assert list(Release(tiny).rows()) == want
+    os.truncate(lines, 10)
+    with pytest.raises(ReleaseError, match=r"index\.lines is damaged: delete it"):
         Release(tiny).rows()
 
 

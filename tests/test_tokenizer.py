@@ -187,6 +187,12 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
+def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(tiny_model())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_tokenizer("~/tokenizer.model").pad_id == load_tokenizer(tmp_path).pad_id
+
+
 def test_an_id_outside_the_vocabulary_has_no_text() -> None:
     with pytest.raises(ValueError, match="id -200 is not in the vocabulary of 260 ids"):
         byte_tokenizer().decode([-200])

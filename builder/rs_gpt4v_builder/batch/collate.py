@@ -164,8 +164,10 @@ class LlavaCollator:
         for name, value in given.items():
             if value not in _KNOWN[name]:
                 raise OptionError.unknown(name, value, _KNOWN[name])
-        if max_length < 1:
-            raise OptionError(f"max_length={max_length} is not a number of tokens: use 1 or more")
+        if not hasattr(max_length, "__index__") or max_length < 1:
+            raise OptionError(f"max_length={max_length!r} is not a number of tokens: use 1 or more")
+        if not isinstance(tokenizer, LlamaTokenizer):
+            raise OptionError(f"tokenizer={tokenizer!r}: expected what load_tokenizer gives")
         self.template = find_template(template)
         self.form, self.pixels, self.aspect, self.resize, self.pairs = form, pixels, aspect, resize, pairs
         self._imager = CpuImager(aspect, resize, pixels)
@@ -224,6 +226,9 @@ class LlavaCollator:
         """
         if not rows:
             raise OptionError("a batch of no rows: give one or more")
+        odd = {type(row).__name__ for row in rows if not isinstance(row, Mapping)}
+        if odd:
+            raise OptionError(f"a batch of {', '.join(sorted(odd))}: expected a list of rows, each a dict")
         imager = imager or self._imager
         samples = self._samples(rows, imager)
         batch = {name: torch.from_numpy(array) for name, array in self._texts(samples).items()}

@@ -124,6 +124,8 @@ class Loader:
         for name, number in (("batch_size", batch_size), ("workers", workers), ("prefetch", prefetch)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise OptionError(f"{name}={number!r}: expected a whole number from 1")
+        if not hasattr(stream, "share"):
+            raise OptionError(f"a Loader of a {type(stream).__name__}: give it a Stream, or the rows to a DataLoader")
         self.stream, self.collate, self.batch_size = stream, collate, batch_size
         self._workers, self._prefetch, self._drop_last = workers, prefetch, drop_last
         self._target: Target = find_target(collate, device, dtype, resize=resize, decode=decode)

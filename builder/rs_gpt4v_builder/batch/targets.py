@@ -60,6 +60,8 @@ def find_target(
     if decode not in ("cpu", "nvjpeg"):
         raise OptionError.unknown("decode", decode, ("cpu", "nvjpeg"))
     where = _device(device)
+    if not (dtype is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point)):
+        raise OptionError(f"dtype={dtype!r}: expected a floating-point type, such as torch.bfloat16, or None")
     if not isinstance(collate, LlavaCollator):
         if dtype is not None or (resize, decode) != ("cpu", "cpu"):
             raise OptionError("dtype, resize and decode are about a LlavaCollator's images: leave them out, or use one")
@@ -77,7 +79,7 @@ def find_target(
 def _device(device: str | torch.device | None) -> torch.device:
     try:
         found = torch.device("cpu" if device is None else device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise OptionError(f"device={device!r} is not known to torch: {error}") from error
     if found.type != "cuda":
         return found

@@ -102,4 +102,4 @@ def open_images(where: bool | str | Path, limit: int | None, folder: Path, diges
 
 def root_of(cache: str | Path | None) -> Path:
     """Folder of the caches."""
-    return Path(cache) if cache else cache_root()
+    return (Path(cache) if cache else cache_root()).expanduser().absolute()

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from rs_gpt4v_builder.errors import RowError
 
@@ -66,12 +66,10 @@ def source_of(image: Any, row: str) -> Image.Image | bytes | bytearray | memoryv
         image = data
     if isinstance(image, Image.Image | bytes | bytearray | memoryview):
         return image
-    raise RowError.of(
-        row,
-        "a null image" if image is None else f"an image of type {type(image).__name__}",
-        "a dict of bytes and path, bytes, or a PIL image",
-        FILL_IN,
-    )
+    expected = "a dict of bytes and path, bytes, or a PIL image"
+    if image is None:
+        raise RowError.of(row, "a null image", expected, FILL_IN)
+    raise RowError.of(row, f"an image of type {type(image).__name__}", expected, "give it as one of them")
 
 
 def decode(source: Image.Image | bytes | bytearray | memoryview, place: Place) -> None:
@@ -93,7 +91,12 @@ def decode(source: Image.Image | bytes | bytearray | memoryview, place: Place) -
 
 def open_image(source: Image.Image | bytes | bytearray | memoryview) -> Image.Image:
     """Open the bytes of a file with PIL; a PIL image is given back as it is."""
-    return source if isinstance(source, Image.Image) else Image.open(io.BytesIO(source))
+    if isinstance(source, Image.Image):
+        return source
+    try:
+        return Image.open(io.BytesIO(source))
+    except UnidentifiedImageError as error:  # whose text names an object in memory
+        raise UnidentifiedImageError(f"its {len(source):,} bytes are of no format that PIL knows") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -48,14 +48,15 @@ def open_cache(digest: str, root: str | Path | None = None) -> Path:
     """
     # the texts are stored with `marshal`, whose form is that of one version of Python
     name = f"{digest[:24]}-{FORM}-py{sys.version_info[0]}{sys.version_info[1]}"
-    folder = (Path(root) if root else cache_root()) / name
+    place = (Path(root) if root else cache_root()).expanduser().absolute()  # the working folder may change
+    folder = place / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         folder = _temporary(name)
         reason = error.strerror or error
         log.warning("the cache %s cannot be written (%s): texts go into %s for now; name a folder with %s",
-                    cache_root(), reason, folder, VARIABLE)  # fmt: skip
+                    place, reason, folder, VARIABLE)  # fmt: skip
     return folder
 
 

@@ -118,12 +118,14 @@ def load_index(store: Store, sizes: Mapping[str, int], rows: Mapping[str, int], 
     """
     name = "index" if listed else "pages-" + hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
     table, arrays = cache / f"{name}.json", cache / f"{name}.lines"
-    if not table.exists():
+    if not (table.exists() and arrays.exists()):
         with alone(table):
-            if not table.exists():
+            if not (table.exists() and arrays.exists()):
                 _make(store, sizes, rows, (table, arrays), listed)
     shards = tuple(Shard(**line) for line in json.loads(table.read_text()))
     total = shards[-1].stop if shards else 0
+    if arrays.stat().st_size != total * LINE.itemsize:
+        raise ReleaseError(f"{arrays} is damaged: delete it, it will be made again")
     lines = np.memmap(arrays, LINE, "r", shape=(total,)) if total else np.empty(0, LINE)
     return Index(shards, lines)
 
@@ -158,7 +160,11 @@ def _make(
 def _from_file(store: Store, sizes: Mapping[str, int]) -> Iterator[tuple[str, Lines]]:
     """Lines of `index.parquet`, row group by row group."""
     data = store.read(FILE)
-    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=["shard"]) as file:
+    try:
+        opened = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["shard"])
+    except pa.ArrowException as error:
+        raise ReleaseError(f"{store.where}: {FILE} is damaged ({error}): fetch it again, or remove it") from error
+    with opened as file:
         columns = [name for name in _WANTED if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=columns, use_threads=False)

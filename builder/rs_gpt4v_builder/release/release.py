@@ -3,13 +3,14 @@
 import hashlib
 import io
 import json
+import operator
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,12 @@ class Release:
         cache_images: bool | str | Path = False,
         cache_bytes: int | None = None,
     ) -> None:
-        self.where = str(where)
-        self._cache_root, self._cache_images, self._cache_bytes = cache, cache_images, cache_bytes
-        self._store = open_store(where)
+        # a worker opens it anew, maybe from another folder
+        self.where = str(where) if "://" in str(where) else _absolute(where)
+        self._cache_root = cache = None if cache is None else _absolute(cache)
+        self._cache_images = cache_images if isinstance(cache_images, bool) else _absolute(cache_images)
+        self._cache_bytes = cache_bytes
+        self._store = open_store(self.where)
         self._manifest, self.digest = _open_manifest(self._store, cache)
         self.version: str = self._manifest.get("version", "")
         self._cache = open_cache(self.digest, cache)
@@ -210,6 +214,10 @@ class Release:
         return [path for path in self._data if config == "all" or config in path.split("/")[1:3]]
 
 
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
 def _reopen(where: str, options: dict[str, Any]) -> Release:
     return Release(where, **options)
 
@@ -325,20 +333,23 @@ class Rows(Sequence[Row]):
 
         Raises:
             IndexError: A position is not among them.
+            TypeError: These are no positions.
             ReleaseError: The row cannot be read.
         """
         if isinstance(item, slice):
             return self._view(self._chosen[item])
-        if hasattr(item, "__len__"):
+        if getattr(item, "ndim", hasattr(item, "__len__")):  # an array of no dimension is a number
             chosen = np.asarray(item)
             if chosen.dtype == bool:
                 raise TypeError("a mask of booleans is no list of positions: use numpy.flatnonzero of it")
-            positions = chosen.astype(np.int64).reshape(-1)
+            if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+                raise TypeError(f"rows are asked for by a position, a slice or a list of positions, not by {item!r}")
+            positions = chosen.astype(np.int64)
             if positions.size and not (-len(self) <= positions.min() and positions.max() < len(self)):
                 raise IndexError(f"positions {positions.min()} to {positions.max()} of {len(self)} rows")
             positions = np.where(positions < 0, positions + len(self), positions)
             return self._view(self._positions(positions))
-        return self._row(int(self._chosen[int(item)]))
+        return self._row(int(self._chosen[operator.index(cast(int, item))]))
 
     def __iter__(self) -> Iterator[Row]:
         return (self._row(int(position)) for position in self._chosen)

@@ -142,11 +142,15 @@ def _by_size(mix: str, parts: Sequence[Part]) -> dict[str, float]:
     for part in parts:
         name = part.task if mix == "task" else part.source
         sizes[name] = sizes.get(name, 0) + part.stop - part.start
+    if not any(sizes.values()):
+        raise OptionError(f"mix={mix!r}: this config and split has no samples to mix")
     return {name: size for name, size in sizes.items() if size}
 
 
 def _checked(mix: Mapping[str, float], parts: Sequence[Part]) -> dict[str, float]:
     known = dict.fromkeys(name for place in range(3) for name in (part.names()[place] for part in parts))
+    if not isinstance(mix, Mapping):
+        raise OptionError(f"mix={mix!r}: expected a dict of weights by name, or 'task' or 'source'")
     if not mix:
         raise OptionError(f"mix is empty: give weights of some of {', '.join(map(repr, known))}")
     for name, weight in mix.items():

@@ -117,7 +117,7 @@ class Samples:
         """
         if rows is not None:
             return self._cut(self._samples(rows, found, whole))
-        rows = self.rows.read(found.places, rest=rest and self._rest, warm=warm)
+        rows = self.rows.read(found.places, rest=self._rest and (rest or self.columns is not None), warm=warm)
         samples = self._samples(rows, found, whole)
         return samples if self._training else self._cut(samples)
 

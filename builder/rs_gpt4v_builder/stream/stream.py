@@ -131,6 +131,8 @@ class Stream:
             raise OptionError("mix with shuffle=False: a mix is drawn in a random order; leave one of them out")
         if mix is None and temperature != 1:
             raise OptionError(f"temperature={temperature!r} without mix: say what is mixed, such as mix='source'")
+        if not hasattr(seed, "__index__"):
+            raise OptionError(f"seed={seed!r}: expected a whole number")
         if batch_size is not None and not batch_size > 0:
             raise OptionError(f"batch_size={batch_size!r}: expected a number above 0, or None")
         self.rank, self.world_size = _ranks(rank, world_size)
@@ -222,7 +224,8 @@ class Stream:
             OptionError: It is no state of a stream, or one over other samples or in another order; the message names
                 what differs.
         """
-        if state.get("version") != STATE or not isinstance(state.get("position"), int):
+        numbers = [state.get(name) for name in ("epoch", "position")]
+        if state.get("version") != STATE or not all(isinstance(number, int) and number >= 0 for number in numbers):
             raise OptionError(f"this is no state of a Stream (version {STATE}): expected what state_dict() gave")
         for name, value in self._head(0).items():
             if name != "epoch" and state.get(name) != value:
@@ -402,6 +405,6 @@ def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
         else (0, 1)
     )
     rank, world_size = known[0] if rank is None else rank, known[1] if world_size is None else world_size
-    if not 0 <= rank < world_size:
+    if not all(hasattr(number, "__index__") for number in (rank, world_size)) or not 0 <= rank < world_size:
         raise OptionError(f"rank={rank!r} of world_size={world_size!r}: expected a rank from 0 to below the world size")
     return rank, world_size

@@ -122,7 +122,7 @@ def load_tokenizer(path: str | Path) -> LlamaTokenizer:
     Raises:
         TokenizerError: Nothing is there, or it is not the tokenizer of LLaMA 1 or 2.
     """
-    file = _find(Path(path))
+    file = _find(Path(path).expanduser())
     try:
         data = file.read_bytes()
     except OSError as error:
