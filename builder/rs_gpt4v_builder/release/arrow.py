@@ -34,3 +34,8 @@ def binary(values: list[bytes]) -> pa.Array:
     ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
     buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(b"".join(values))]
     return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
+
+
+def integers(values: list[int]) -> pa.Array:
+    """An array of `int32`."""
+    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(np.array(values, np.int32).tobytes())])

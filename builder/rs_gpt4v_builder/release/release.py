@@ -25,7 +25,7 @@ from rs_gpt4v_builder.release.texts import TRAINING, CachedTexts, Row, Texts
 from rs_gpt4v_builder.text.dialogues import read_text
 
 if TYPE_CHECKING:
-    from rs_gpt4v_builder.network.library import Network
+    from rs_gpt4v_builder.network.access import Network
     from rs_gpt4v_builder.network.remote import RemoteStore
 
 MANIFEST = "manifest.json"
@@ -124,7 +124,7 @@ class Release:
         """What a remote release has beside its files; None for a local one."""
         if isinstance(self._store, LocalStore):
             return None
-        from rs_gpt4v_builder.network.library import Network, open_images
+        from rs_gpt4v_builder.network.access import Network, open_images
 
         images = open_images(self._cache_images, self._cache_bytes, self._cache, self.digest)
         return Network(self._store, self._data | self._mini, self._cache, images)
@@ -225,7 +225,7 @@ def _reopen(where: str, options: dict[str, Any]) -> Release:
 def _open_manifest(store: "LocalStore | RemoteStore", cache: str | Path | None) -> tuple[dict[str, Any], str]:
     if isinstance(store, LocalStore):
         return _read_manifest(store)
-    from rs_gpt4v_builder.network.library import meet, root_of
+    from rs_gpt4v_builder.network.access import meet, root_of
 
     return meet(store, root_of(cache), lambda: _read_manifest(store))
 

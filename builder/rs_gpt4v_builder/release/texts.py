@@ -14,11 +14,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from rs_gpt4v_builder.errors import ReleaseError
-from rs_gpt4v_builder.release.arrow import binary, list_lengths, valid
+from rs_gpt4v_builder.release.arrow import binary, integers, list_lengths, valid
 from rs_gpt4v_builder.release.cachedir import alone, completed
 from rs_gpt4v_builder.release.parquet import IMAGE_LEAF, leaves, read_footer, read_group
 from rs_gpt4v_builder.release.store import Store
@@ -131,8 +130,8 @@ def pack(rows: list[Row]) -> pa.RecordBatch:
     """Serialize the rows of one row group."""
     first = [marshal.dumps({name: row[name] for name in TRAINING}) for row in rows]
     rest = [marshal.dumps({name: value for name, value in row.items() if name not in TRAINING}) for row in rows]
-    bounds = np.array([whole_bound(row) for row in rows], np.int32)
-    return pa.record_batch([binary(first), binary(rest), pa.array(bounds)], schema=SCHEMA)
+    bounds = integers([whole_bound(row) for row in rows])
+    return pa.record_batch([binary(first), binary(rest), bounds], schema=SCHEMA)
 
 
 class Group(NamedTuple):
