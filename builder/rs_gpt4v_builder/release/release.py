@@ -107,11 +107,11 @@ class Release:
         Raises:
             OptionError: The release has no such config or split; the message lists them.
         """
-        paths = [path for path in self._paths(config) if _split(path) == split]
+        paths = {path for path in self._paths(config) if _split(path) == split}
         if not paths:
             raise OptionError.unknown("split", split, self.splits(config))
         index = self._mini_index if config == "mini" else self._index
-        shards = [shard for shard in index.shards if shard.path in set(paths)]
+        shards = [shard for shard in index.shards if shard.path in paths]
         return Rows(self, config, split, columns=columns, decode=decode, place=_Place(index, tuple(shards)))
 
     @cached_property
