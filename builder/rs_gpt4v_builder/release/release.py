@@ -59,7 +59,8 @@ class Release:
         cache_bytes: int | None = None,
     ) -> None:
         # a worker opens it anew, maybe from another folder
-        self.where = str(where) if "://" in str(where) else _absolute(where)
+        where = str(where).removeprefix("file://")
+        self.where = where if "://" in where else _absolute(where)
         self._cache_root = cache = None if cache is None else _absolute(cache)
         self._cache_images = cache_images if isinstance(cache_images, bool) else _absolute(cache_images)
         self._cache_bytes = cache_bytes
