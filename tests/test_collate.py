@@ -298,6 +298,7 @@ BAD_ROWS = {
     "no conversations": (without("conversations", row(("Q", "A"))), "found no `conversations`"),
     "null conversations": (row(("Q", "A"), conversations=None), "found conversations=None"),
     "no turns": (row(("Q", "A"), conversations=[]), r"found conversations=\[\]"),
+    "null turn": (row(("Q", "A"), conversations=[None, None]), "found turn 1, None, expected a dict of `from`"),
     "pairs too few": (row(("Q", "A"), ("R", "B"), dialogues=[0]), "found 4 turns and 1 pairs, expected two turns"),
     "pairs of nothing": (row(("Q", "A"), pairs=[{"category": "caption"}]), "found `pairs` without dialogues"),
     "pairs by column": (row(("Q", "A"), pairs={"dialogue": [0]}), "found `pairs` without dialogues"),

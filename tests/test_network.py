@@ -331,6 +331,16 @@ def test_what_cannot_be_read_is_an_error_in_its_turn(server: Server) -> None:
     assert [row["id"] for row in again] == whole[len(seen) :]
 
 
+@pytest.mark.parametrize("pairs", ["row", "each"])
+def test_a_stream_without_the_image_column_fetches_no_image(server: Server, pairs: str) -> None:
+    names = ["id", "pairs", "shown"]
+    texts = list(Stream(server.url, columns=names, pairs=pairs, blocks=SMALL))
+    assert of_images(server) == 0
+    # the order does not depend on the columns
+    assert texts == [{name: row[name] for name in names} for row in Stream(server.url, pairs=pairs, blocks=SMALL)]
+    assert of_images(server) > 0
+
+
 def test_texts_alone_move_few_bytes(server: Server, tmp_path: Path) -> None:
     rows = [
         tiny_release.row(

@@ -112,6 +112,12 @@ def test_a_relative_folder_stays_where_it_was_when_the_working_folder_changes(
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_a_file_url_is_a_folder(tiny: Path) -> None:
+    release = Release(f"file://{tiny}")
+    assert release.network is None
+    assert list(release.rows()) == truth(tiny, "all", "train")
+
+
 def test_a_tilde_is_the_users_home(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tiny.parent))
     assert len(Release("~/rs-gpt4v", cache="~/caches").rows()) == len(Release(Path("~/rs-gpt4v")).rows()) == 9

@@ -423,6 +423,12 @@ def test_more_columns_than_training_needs_come_with_a_loaders_samples_too(opened
     assert sample["task"] == "vqa"
 
 
+def test_without_the_image_column_no_image_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    want = [(row["id"], row["gsd"], row["shown"]) for row in Stream(folder)]
+    monkeypatch.setattr(Release, "_image", lambda *_: pytest.fail("an image was read"))
+    assert [tuple(row.values()) for row in Stream(folder, columns=["id", "gsd"])] == want
+
+
 def test_a_share_can_give_whole_rows(opened: Release) -> None:
     whole = Stream(opened, max_length=700).share(whole=True)
     rows = whole.fetch(0, len(whole))

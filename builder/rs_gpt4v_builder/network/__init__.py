@@ -10,5 +10,5 @@ blocks      blocks of neighbouring rows, and the order of an epoch that needs fe
 blockcache  blocks of images on the disk
 blockread   reading blocks
 ahead       rows that will be needed, fetched before they are
-library     what a remote release has beside its files
+access      what a remote release has beside its files
 """

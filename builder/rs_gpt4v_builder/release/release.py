@@ -59,7 +59,8 @@ class Release:
         cache_bytes: int | None = None,
     ) -> None:
         # a worker opens it anew, maybe from another folder
-        self.where = str(where) if "://" in str(where) else _absolute(where)
+        where = str(where).removeprefix("file://")
+        self.where = where if "://" in where else _absolute(where)
         self._cache_root = cache = None if cache is None else _absolute(cache)
         self._cache_images = cache_images if isinstance(cache_images, bool) else _absolute(cache_images)
         self._cache_bytes = cache_bytes
@@ -107,11 +108,11 @@ class Release:
         Raises:
             OptionError: The release has no such config or split; the message lists them.
         """
-        paths = [path for path in self._paths(config) if _split(path) == split]
+        paths = {path for path in self._paths(config) if _split(path) == split}
         if not paths:
             raise OptionError.unknown("split", split, self.splits(config))
         index = self._mini_index if config == "mini" else self._index
-        shards = [shard for shard in index.shards if shard.path in set(paths)]
+        shards = [shard for shard in index.shards if shard.path in paths]
         return Rows(self, config, split, columns=columns, decode=decode, place=_Place(index, tuple(shards)))
 
     @cached_property

@@ -40,6 +40,9 @@ class Samples:
         max_length: Tokens that the dialogues of a `row` should fit; None takes all of them.
         columns: What is left of a sample, beside `shown`; None is all columns.
 
+    Attributes:
+        images: Whether the rows have images.
+
     Raises:
         OptionError: `pairs` is not known, or `max_length` is not above 0.
     """
@@ -51,6 +54,7 @@ class Samples:
             raise OptionError(f"max_length={max_length!r}: expected a number above 0, or None for whole rows")
         self.rows, self.pairs, self.max_length = rows, pairs, max_length
         self.columns = None if columns is None else (*columns, "shown")
+        self.images = rows.columns is None or "image" in rows.columns
         self._rest = columns is None or not set(columns) <= set(TRAINING)
         self._training = self.columns == (*TRAINING, "shown")
         # one dialogue a sample: where the samples of each row end
@@ -144,7 +148,8 @@ class Samples:
 
     def ahead(self, numbers: Positions) -> None:
         """Say that these samples will be fetched soon."""
-        self.rows.ahead(self._rows(numbers)[0])
+        if self.images:
+            self.rows.ahead(self._rows(numbers)[0])
 
     def _first(self, row: int) -> int:
         """Number of a row's first sample."""
@@ -197,6 +202,13 @@ class Samples:
             return (one_of(row_name(row), which, count),)
         sheets = estimated_sheets(text, self.max_length or 0)
         return sheets[which % len(sheets)]
+
+
+def needed(columns: Sequence[str] | None) -> list[str] | None:
+    """Columns of the rows that samples of some columns are made of; without their images where nobody wants them."""
+    if columns is None or "image" in columns:
+        return None
+    return [name for name in dict.fromkeys(("id", "conversations", "pairs", *columns)) if name != "shown"]
 
 
 def _texts(turns: list[Row]) -> Iterator[str]:

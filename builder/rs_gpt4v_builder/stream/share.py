@@ -97,7 +97,7 @@ class Share:
             total: How many there are.
         """
         network = self._samples.rows.release.network
-        if self._network is None or self._table is None or network is None:
+        if self._network is None or self._table is None or network is None or not self._samples.images:
             return None
         return network.ahead(self._table, self._network.settings, coming, total)
 

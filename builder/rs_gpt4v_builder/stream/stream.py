@@ -16,7 +16,7 @@ from rs_gpt4v_builder.release.texts import Row
 from rs_gpt4v_builder.stream.mix import MixOrder, plan_mix
 from rs_gpt4v_builder.stream.netorder import NetworkOrders
 from rs_gpt4v_builder.stream.order import FullOrder, InOrder, Order
-from rs_gpt4v_builder.stream.samples import Samples
+from rs_gpt4v_builder.stream.samples import Samples, needed
 from rs_gpt4v_builder.stream.share import Lane, Share
 
 CHUNK = 32
@@ -76,6 +76,7 @@ class Stream:
         max_length: For `row`: tokens of a sample, by an estimate that is never too low; None gives whole rows.
         columns: Columns of a sample beside `shown`; None is all of them. Those that a training step needs (`id`,
             `image`, `conversations`, `pairs`) are read faster than whole rows; a `Loader` asks for no more by itself.
+            Without `image` no image is read or fetched.
         mix: Weights of tasks, sources or `task/source`, which must not overlap, such as `{"vqa": 0.3, "rsicd": 0.7}`;
             or `task` or `source` for all of them, weighted by their numbers of samples. An epoch is then as long as all
             their samples together, and holds each component's share to the sample: one with more than its size comes
@@ -137,7 +138,7 @@ class Stream:
             raise OptionError(f"batch_size={batch_size!r}: expected a number above 0, or None")
         self.rank, self.world_size = _ranks(rank, world_size)
         self.release = where if isinstance(where, Release) else Release(where, cache=cache)
-        self.samples = Samples(self.release.rows(config, split), pairs, max_length, columns)
+        self.samples = Samples(self.release.rows(config, split, columns=needed(columns)), pairs, max_length, columns)
         self._mix = () if mix is None else plan_mix(mix, self.samples.parts(), temperature)
         self._ordered_by, self._sizes = order, blocks or BlockSettings()
         self._shuffle, self._seed, self._remainder, self._block = shuffle, int(seed), remainder, batch_size or 1

@@ -22,11 +22,14 @@ def parse_turns(conversations: Sequence[Mapping[str, Any]], *, row: str) -> list
     """Read turns from LLaVA's form, dicts of `from` and `value`.
 
     Raises:
-        RowError: A speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's
+        RowError: A turn is no dict, a speaker is neither `human` nor `gpt`, or a value is no text. `row` is the row's
             id for the message.
     """
     turns = []
     for number, message in enumerate(conversations, 1):
+        if not isinstance(message, Mapping):
+            found, expected = f"turn {number}, {message!r}", "a dict of `from` and `value`"
+            raise RowError.of(row, found, expected, "fill it in or remove the turn")
         role, value = message.get("from"), message.get("value")
         if role not in (HUMAN, GPT):
             found, expected = f"turn {number} from {role!r}", "'human' or 'gpt'"
