@@ -342,7 +342,14 @@ def test_a_state_of_another_release_is_refused(opened: Release, tmp_path: Path) 
     with pytest.raises(OptionError, match="saved with release='"):
         Stream(other).load_state_dict(Stream(opened).state_dict())
     good = Stream(opened).state_dict()
-    for state in ({}, {"version": 1}, {**good, "version": 2}, {**good, "position": -1}, {**good, "epoch": None}):
+    for state in (
+        {},
+        {"version": 1},
+        {**good, "version": 2},
+        {**good, "position": -1},
+        {**good, "epoch": None},
+        {**good, "position": 10**9},
+    ):
         with pytest.raises(OptionError, match="no state of a Stream"):
             Stream(opened).load_state_dict(state)
 

@@ -232,6 +232,9 @@ class Stream:
             if name != "epoch" and state.get(name) != value:
                 found = f"the state was saved with {name}={state.get(name)!r}, this stream has {value!r}"
                 raise OptionError(f"{found}: make the stream as the saved one was, or begin anew")
+        total = sum(component.share for component in self._mix) or len(self.samples)
+        if state["position"] > total:
+            raise OptionError(f"this is no state of a Stream: position {state['position']:,} of {total:,} samples")
         worker, saved = _worker(), state.get("worker")
         if saved is not None and (worker is None or self._worker_state(worker, 0) != {**saved, "consumed": 0}):
             found = f"the state is that of a data loader's worker, {saved}"
