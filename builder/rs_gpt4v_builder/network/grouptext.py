@@ -17,7 +17,7 @@ from rs_gpt4v_builder.network.remote import NEVER, RemoteStore
 from rs_gpt4v_builder.network.shelf import Shelf
 from rs_gpt4v_builder.release.cachedir import completed
 from rs_gpt4v_builder.release.parquet import read_footer
-from rs_gpt4v_builder.release.texts import SCHEMA, Group, MappedTexts, Row, pack, read_texts, take_rows
+from rs_gpt4v_builder.release.texts import SCHEMA, Group, MappedTexts, Row, pack, read_text_table, take_rows, text_rows
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class GroupTexts:
 
     def __init__(self, store: RemoteStore, sizes: Mapping[str, int], cache: Path) -> None:
         self._store, self._sizes, self._folder, self._said = store, sizes, cache / "texts", False
-        self._lock = Lock()
+        self._lock, self._turn = Lock(), Lock()
         self._footers: Shelf[str, Any] = Shelf(FOOTERS, lambda _: 1)
         self._groups: Shelf[tuple[str, int], MappedTexts] = Shelf(BYTES, lambda texts: max(LEAST, texts.bytes))
 
@@ -80,10 +80,11 @@ class GroupTexts:
         path = self._folder / shard.replace("/", "--").removesuffix(".parquet") / f"{group}.arrow"
         if path.exists():
             return MappedTexts(path)
-        rows = read_texts(self._store.until(stop), shard, self.footer(shard, stop), group)
+        table = read_text_table(self._store.until(stop), shard, self.footer(shard, stop), group)
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, SCHEMA) as writer:
-            writer.write_batch(pack(rows))
+        # one after the other, as they hold Python's lock: so the texts that are needed first are there first
+        with self._turn, pa.ipc.new_file(sink, SCHEMA) as writer:
+            writer.write_batch(pack(text_rows(table)))
         data = sink.getvalue()
         try:
             with completed(path) as file:

@@ -117,11 +117,25 @@ SCHEMA = pa.schema(
 
 def read_texts(store: Store, shard: str, metadata: Any, group: int) -> list[Row]:
     """Read the texts of one row group; see `Texts.row` for their form."""
+    return text_rows(read_text_table(store, shard, metadata, group))
+
+
+def read_text_table(store: Store, shard: str, metadata: Any, group: int) -> pa.Table:
+    """Read all columns of one row group but the images' bytes.
+
+    Raises:
+        ReleaseError: The shard is none of this dataset, or it cannot be read.
+    """
     wanted = [leaf for leaf in leaves(metadata) if leaf != IMAGE_LEAF]
     table = read_group(store, shard, metadata, group, wanted)
-    columns = {name: to_python(table[name].combine_chunks()) for name in table.column_names}
-    if "image" not in columns:
+    if "image" not in table.column_names:
         raise ReleaseError(f"{store.where}: {shard} has no column image.path, so it is no shard of this dataset")
+    return table
+
+
+def text_rows(table: pa.Table) -> list[Row]:
+    """Make the rows of a table that `read_text_table` gave."""
+    columns = {name: to_python(table[name].combine_chunks()) for name in table.column_names}
     columns["image"] = [image and (image["path"],) for image in columns["image"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
