@@ -4,12 +4,23 @@ import datetime
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.records import BoxForm
 from rs_gpt4v_conversion.sources import Option, Options, Source, known_sources
+
+MODEL = "gpt-4o-2024-11-20"
+"""Who is asked unless the user names another: the model of the paper can no longer be called."""
+
+ROUNDS = 3
+"""Times that one request is exported at most."""
+
+UNFIT_ANSWERS = 0.5
+"""Share of answers that may be unfit before a build stops."""
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -38,6 +49,22 @@ class SourceSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """The [gpt4v] table, checked: who is asked about what, and where requests and answers lie."""
+
+    requests: Path  # the folder of requests and answers, see gpt4v/workspace.py
+    responses: tuple[Path, ...] = ()  # answer files that other programs fetched, imported before answers are used
+    model: str = MODEL
+    sources: tuple[str, ...] | None = None  # names of those that are asked about, None: all with objects or captions
+    boxes: BoxForm = "obb"  # how boxes are written in questions, where objects have both forms
+    rounds: int = ROUNDS  # times that one request is exported at most
+    reject_limit: float = UNFIT_ANSWERS  # share of answers that may be unfit before a build stops
+    prices: Path | None = None  # the user's own table
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # of every request's body, beside model and messages
+    severities: Mapping[str, str] = field(default_factory=dict)  # of checks, `off`, `warn` or `error`, by their names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A SOURCES.toml, checked."""
 
@@ -46,6 +73,7 @@ class Config:
     date: str  # of its publication, ISO 8601; nothing else in a release knows the time
     sources: tuple[SourceSpec, ...]
     leakage: str = "drop"  # what becomes of rows of train whose image another source tests on: `drop` or `report`
+    gpt4v: Generation | None = None  # None: no model's answers are compiled
 
 
 def load_config(path: Path) -> Config:
@@ -55,7 +83,7 @@ def load_config(path: Path) -> Config:
         UsageError: It cannot be read, is no TOML, or says something unknown.
     """
     table = _parse(path)
-    _known(table, ("version", "date", "leakage", "source"), f"{path}")
+    _known(table, ("version", "date", "leakage", "source", "gpt4v"), f"{path}")
     version = _string(table, "version", f"{path}")
     if not VERSION.fullmatch(version):
         raise UsageError(f"{path}: version is {version!r}, expected three numbers such as 1.0.0")
@@ -70,7 +98,65 @@ def load_config(path: Path) -> Config:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{path}: two sources are called {name!r}; give one of them another `name`")
-    return Config(path=path, version=version, date=_date(table, path), sources=specs, leakage=leakage)
+    return Config(
+        path=path, version=version, date=_date(table, path), sources=specs, leakage=leakage,
+        gpt4v=_generation(table, names, path),
+    )  # fmt: skip
+
+
+def _generation(table: dict[str, Any], sources: list[str], path: Path) -> Generation | None:
+    entry, where = table.get("gpt4v"), f"{path}, [gpt4v]"
+    if entry is None:
+        return None
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where}: expected a table")
+    _known(
+        entry,
+        ("requests", "responses", "model", "sources", "boxes", "rounds", "reject_limit", "prices", "parameters",
+         "checks"),
+        where,
+    )  # fmt: skip
+    named = _strings(entry, "sources", where) if "sources" in entry else None
+    for name in named or ():
+        if name not in sources:
+            raise UsageError(f"{where}: sources names {name!r}{_near(name, sources)}")
+    boxes = entry.get("boxes", "obb")
+    if boxes not in ("obb", "hbb"):
+        raise UsageError(f"{where}: boxes is {boxes!r}, expected 'obb' or 'hbb'")
+    parameters, checks = _table(entry, "parameters", where), _table(entry, "checks", where)
+    for key in ("model", "messages", "response_format"):
+        if key in parameters:
+            raise UsageError(f"{where}: parameters may not set {key!r}, which every request has already")
+    for name, severity in checks.items():
+        if severity not in ("off", "warn", "error"):
+            raise UsageError(f"{where}: checks.{name} is {severity!r}, expected 'off', 'warn' or 'error'")
+    prices = entry.get("prices")
+    return Generation(
+        requests=path.parent / _string(entry, "requests", where, default="requests"),
+        responses=tuple(path.parent / pattern for pattern in _strings(entry, "responses", where)),
+        model=_string(entry, "model", where, default=MODEL),
+        sources=named,
+        boxes=boxes,
+        rounds=_whole(entry, "rounds", "a number of at least 1", where) or ROUNDS,
+        reject_limit=_share(entry, UNFIT_ANSWERS, where),
+        prices=None if prices is None else path.parent / _string(entry, "prices", where),
+        parameters=parameters,
+        severities=checks,
+    )
+
+
+def _strings(table: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise UsageError(f"{where}: {key} is {value!r}, expected a list of strings")
+    return tuple(value)
+
+
+def _table(table: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: {key} is {value!r}, expected a table")
+    return value
 
 
 def _parse(path: Path) -> dict[str, Any]:
