@@ -134,15 +134,18 @@ ANSWERS: dict[Stage, type[_Answer]] = {
 def json_schema(stage: Stage) -> dict[str, Any]:
     """The JSON schema of a stage's answer, as `response_format` of a request takes it.
 
-    All properties are required and none may be added, as OpenAI's strict mode demands; titles and descriptions of the
-    models are left out.
+    All properties are required and none may be added, as OpenAI's strict mode demands. Titles and descriptions of the
+    models are left out, and so are lengths of strings, which that mode does not take (they are checked on import).
     """
     schema: dict[str, Any] = _bare(ANSWERS[stage].model_json_schema())
     return schema
 
 
+_LEFT_OUT = ("title", "description", "minLength", "maxLength")
+
+
 def _bare(node: Any) -> Any:
     if isinstance(node, dict):
-        named = {k: _bare(v) for k, v in node.items() if k not in ("title", "description") or isinstance(v, dict)}
-        return named
+        # a property may be called `description`: then its value is a schema
+        return {k: _bare(v) for k, v in node.items() if k not in _LEFT_OUT or isinstance(v, dict)}
     return [_bare(v) for v in node] if isinstance(node, list) else node
