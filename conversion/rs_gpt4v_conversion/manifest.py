@@ -104,7 +104,7 @@ def stages(tally: Tally) -> dict[str, list[dict[str, Any]]]:
         left = sum(c.read_pairs for c in counts)
         rejects = Counter((r.stage, r.reason) for r in tally.rejects if r.source == source)
         lines: list[dict[str, Any]] = []
-        for stage in ("read", "verify", "leakage", "image"):
+        for stage in ("read", "gpt4v", "verify", "leakage", "image"):
             reasons = {reason: n for (at, reason), n in sorted(rejects.items()) if at == stage}
             rejected = sum(reasons.values())
             missing = sum(c.missing_pairs for c in counts) if stage == "image" else 0

@@ -35,6 +35,20 @@ class Count:
 
 
 @dataclass(slots=True)
+class Generated:
+    """A model's answers: how many are used, and how many are not."""
+
+    used: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (stage, prompt, model)
+    unfit: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, reason)
+
+    @property
+    def unfit_share(self) -> float:
+        """Share of the answers that came and are not used."""
+        unfit = self.unfit.total()
+        return unfit / max(1, unfit + self.used.total())
+
+
+@dataclass(slots=True)
 class Tally:
     """The books of a run: filled while sources are read, and later while images are."""
 
@@ -43,6 +57,7 @@ class Tally:
     notes: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, reason)
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)  # source: file: sha256
     shared: list[Shared] = field(default_factory=list)  # images that sources have in common
+    generated: Generated = field(default_factory=Generated)
 
     def part(self, task: str, source: str, split: str) -> Count:
         """The books of one part."""
@@ -83,8 +98,18 @@ def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
     """
     before = _look_through(spec)
     folder = Folder(spec.root)
+    yield from enter(_asked(spec, folder, before), spec, tally)
+    tally.inputs[spec.name] = dict(sorted(folder.digests.items()))
+
+
+def enter(items: Iterable[Annotation | Flaw | Note], spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
+    """Enter what is said of a source's images into the books.
+
+    Yields:
+        A draft for each annotation of which at least one pair is kept.
+    """
     seen: dict[tuple[str, str], set[str]] = {}  # (task, image id): splits
-    for item in _asked(spec, folder, before):
+    for item in items:
         if isinstance(item, Note):
             tally.notes[spec.name, item.reason] += item.count
         elif isinstance(item, Flaw):
@@ -95,7 +120,6 @@ def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
             splits.add(item.split)
             if draft is not None:
                 yield draft
-    tally.inputs[spec.name] = dict(sorted(folder.digests.items()))
 
 
 def _look_through(spec: SourceSpec) -> "_Before":
@@ -198,7 +222,7 @@ def _enter_flaw(flaw: Flaw, source: str, tally: Tally) -> None:
     tally.reject(
         Reject(
             id=f"{row_id(source, flaw.split, flaw.task, flaw.image_id)}#{flaw.record}",
-            task=flaw.task, source=source, split=flaw.split, stage="read", reason=flaw.reason,
+            task=flaw.task, source=source, split=flaw.split, stage=flaw.stage, reason=flaw.reason,
             detail=flaw.detail,
         )
     )  # fmt: skip
@@ -213,8 +237,8 @@ def check_reject_limit(spec: SourceSpec, tally: Tally) -> None:
         GateError: The share of rejected pairs is above the source's limit.
     """
     read = sum(c.read_pairs for (_, source, _), c in tally.counts.items() if source == spec.name)
-    # what leaks is no flaw of the folder
-    rejects = [r for r in tally.rejects if r.source == spec.name and r.stage != "leakage"]
+    # what leaks and what a model failed to answer is no flaw of the folder
+    rejects = [r for r in tally.rejects if r.source == spec.name and r.stage not in ("leakage", "gpt4v")]
     images = {tuple(r.id.rsplit("#", 1)[0].split("/", 3)[1::2]) for r in rejects}  # (split, image id)
     if len(images) <= 1 or len(rejects) <= spec.reject_limit * read:
         return

@@ -206,6 +206,7 @@ class Flaw:
     record: str  # names the record within the image or the file
     reason: str  # a few words, the same for all records with this flaw
     detail: str = ""  # what was found in this one
+    stage: str = "read"  # where it was found: read, or gpt4v for a model's answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +254,6 @@ class Reject:
     task: str
     source: str
     split: str
-    stage: str  # read, adapt, verify, image
+    stage: str  # read, gpt4v, verify, leakage, image
     reason: str
     detail: str = ""

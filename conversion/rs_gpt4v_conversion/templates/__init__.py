@@ -113,8 +113,38 @@ REGION = (
 )
 """What is in a box."""
 
+DETAIL = (
+    Template(id="detail/1", text="What are the key elements in this picture?", origin="paper"),
+    Template(id="detail-a/1", text="Describe this remote sensing image in detail.", origin="ours"),
+    Template(id="detail-b/1", text="Give a detailed description of the scene in the image.", origin="ours"),
+    Template(id="detail-c/1", text="What can be seen in this image? Be thorough.", origin="ours"),
+    Template(
+        id="detail-d/1", text="Explain what this overhead image shows, from the whole to the parts.", origin="ours"
+    ),
+)
+"""A detailed description. The first one is the paper's: its test file asks nothing else."""
+
+PLANNING = (
+    Template(id="planning-a/1", text="{goal} Plan the steps, and say what each needs from the image.", origin="ours"),
+    Template(id="planning-b/1", text="Make a step-by-step plan from this image. The goal: {goal}", origin="ours"),
+)
+"""A plan that reaches a goal."""
+
 TEMPLATES: dict[str, Template] = {
-    t.id: t for t in (*CAPTION, *VQA, *PRESENCE, *COUNT, *COMPARISON, *POSITION, *GROUNDING, *REFERRING, *REGION)
+    t.id: t
+    for t in (
+        *CAPTION,
+        *VQA,
+        *PRESENCE,
+        *COUNT,
+        *COMPARISON,
+        *POSITION,
+        *GROUNDING,
+        *REFERRING,
+        *REGION,
+        *DETAIL,
+        *PLANNING,
+    )
 }
 """Every template by its id."""
 
