@@ -16,7 +16,7 @@ from rs_gpt4v_conversion.images import needs_vips
 from rs_gpt4v_conversion.images.pixels import shared_pixels
 from rs_gpt4v_conversion.images.vips import require
 from rs_gpt4v_conversion.index import write_index
-from rs_gpt4v_conversion.manifest import NAME, dump, make_manifest, source_table
+from rs_gpt4v_conversion.manifest import NAME, dump, generated_lines, make_manifest, source_table
 from rs_gpt4v_conversion.naming import natural, shard_part
 from rs_gpt4v_conversion.out import close, opened, remove_stale
 from rs_gpt4v_conversion.overlaps import Appearance, Overlaps, find
@@ -261,7 +261,8 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     lines = composition(tally, config.sources)
     facts = CardFacts(
         config=config, shards=tuple(written), lines=tuple(lines),
-        rejects=tuple(reject_lines(tally)), shared=tuple(tally.shared), features=rs_gpt4v.FEATURES._to_yaml_list(),
+        rejects=tuple(reject_lines(tally)), shared=tuple(tally.shared), generated=generated_lines(tally.generated),
+        features=rs_gpt4v.FEATURES._to_yaml_list(),
         splits=rs_gpt4v.SPLITS,
     )  # fmt: skip
     write_bytes(out / "README.md", make_card(card_text(), facts).encode())

@@ -36,6 +36,7 @@ class CardFacts:
     lines: tuple[Line, ...]
     rejects: tuple[Mapping[str, str | int], ...]
     shared: tuple[Shared, ...]  # images that sources have in common
+    generated: Mapping[str, Sequence[Mapping[str, Any]]]  # a model's answers, as the manifest has them
     features: list[Any]  # as `datasets` writes them into YAML
     splits: tuple[str, ...]
 
@@ -212,6 +213,22 @@ def _rejects(facts: CardFacts) -> str:
     return "\n".join(lines) or "Nothing was rejected."
 
 
+def _generation(facts: CardFacts) -> str:
+    used, unfit = facts.generated["used"], facts.generated["unfit"]
+    if not used:
+        return "No answer of a model was compiled into this release."
+    rows = [(x["stage"], f"`{x['prompt']}`", f"`{x['model'] or 'unknown'}`", f"{x['answers']:,}") for x in used]
+    text = [
+        _table(("stage", "prompt", "model", "answers"), rows),
+        "",
+        "No person has reviewed them, unless `pairs.review` says so.",
+    ]
+    if unfit:
+        reasons = ", ".join(f"{x['reason']} of {x['stage']} ({x['answers']:,})" for x in unfit)
+        text.append(f"Of the answers that came, these are not used: {reasons}.")
+    return "\n".join(text)
+
+
 def _sources(facts: CardFacts) -> str:
     rows = []
     for spec in facts.config.sources:
@@ -254,6 +271,7 @@ PLACEHOLDERS: dict[str, Callable[[CardFacts], str]] = {
     "differences": _differences,
     "rejects": _rejects,
     "overlaps": _overlaps,
+    "generation": _generation,
     "sources": _sources,
     "citations": _citations,
 }

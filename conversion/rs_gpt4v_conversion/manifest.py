@@ -11,7 +11,7 @@ from typing import Any
 from rs_gpt4v_conversion.config import Config
 from rs_gpt4v_conversion.files import sha256
 from rs_gpt4v_conversion.paper import note_lines
-from rs_gpt4v_conversion.reading import Tally
+from rs_gpt4v_conversion.reading import Generated, Tally
 from rs_gpt4v_conversion.shards import Shard
 
 NAME = "manifest.json"
@@ -47,6 +47,7 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
             for (task, source, split), count in sorted(tally.counts.items())
         ],
         "stages": stages(tally),
+        "generated": generated_lines(tally.generated),
         "notes": note_lines(tally),
         "leakage": config.leakage,
         "shared": [asdict(shared) for shared in tally.shared],
@@ -56,6 +57,20 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
             "python": platform.python_version(),
             **{name: version(name) for name in ("datasets", "numpy", "pillow", "pyarrow", "rs-gpt4v")},
         },
+    }
+
+
+def generated_lines(generated: Generated) -> dict[str, list[dict[str, Any]]]:
+    """A model's answers: those that rows were made of, and those that came and were no good."""
+    return {
+        "used": [
+            {"stage": stage, "prompt": prompt, "model": model, "answers": count}
+            for (stage, prompt, model), count in sorted(generated.used.items())
+        ],
+        "unfit": [
+            {"stage": stage, "reason": reason, "answers": count}
+            for (stage, reason), count in sorted(generated.unfit.items())
+        ],
     }
 
 

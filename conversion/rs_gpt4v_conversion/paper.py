@@ -75,7 +75,8 @@ def composition(tally: Tally, specs: Iterable[SourceSpec]) -> list[Line]:
 def _figure(spec: SourceSpec, task: str, split: str) -> PaperFigure | None:
     """The paper's line of a part: its source's, or that of the paper's own file where that was imported."""
     if not spec.source.imported:
-        return spec.source.paper.get((task, split))
+        by_gpt4v = GPT4V.get((task, split)) if spec.source.kind == "dior_rsvg" else None
+        return by_gpt4v or spec.source.paper.get((task, split))
     name = own_file([str(spec.options.get("annotations", ""))], task)
     if name == OF_A_TASK.get(task):
         return GPT4V.get((task, split))
@@ -98,7 +99,7 @@ def _difference(
         text = (
             f"read {count.read_images:,} images, {read:,} {units}; the paper has {figure.images:,}, {figure.qa_pairs:,}"
         )
-        text += f": {_why(count, spec, split, figure)}"
+        text += f": {_why(count, spec, part, figure)}"
     images, pairs = count.read_images - count.images, count.read_pairs - count.qa_pairs
     if pairs:
         causes = [f"{reason} ({n:,})" for reason, n in reasons.most_common()]
@@ -109,7 +110,10 @@ def _difference(
     return text
 
 
-def _why(count: Count, spec: SourceSpec, split: str, figure: PaperFigure) -> str:
+def _why(count: Count, spec: SourceSpec, part: tuple[str, str, str], figure: PaperFigure) -> str:
+    task, _, split = part
+    if (task, split) in GPT4V and not spec.source.imported:
+        return "these are the answers at hand, to our own prompts"
     if spec.limit is not None:
         return f"SOURCES.toml limits the source to {spec.limit:,} images"
     official, _ = spec.source.splits.get(split, (None, 0))
