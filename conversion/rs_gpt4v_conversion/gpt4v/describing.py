@@ -13,23 +13,21 @@ seventh between ` | `:
     part        of the image, one of nine, in which the centre of the upright box lies
     box         shares of width and height, three decimals: four corners x y, clockwise, for a rotated box; x1 y1 x2 y2
                 of an upright one. `-` in questions whose answers are prose: what is not told cannot leak
-    neighbours  `<relation> <number> (<category>)` of the nearest two of the list, `; ` between them, or `-`
+    neighbours  `<relation> <number> (<category>)` of the nearest two of the list, `; ` between them, or `-`; which
+                relations there are, neighbours.py says
     remarks     `too small to describe` (neither side reaches 8 pixels of the image that is sent), `hard to make out`
-                (the annotators' own flag), `cut off by the edge`, `called "..."` (what the source says of it)
+                (the annotators' own flag), `at the edge` of the image, which may hide a part of it, `called "..."`
+                (what the source says of it)
 
-A relation is between the boxes, rotated ones where there are any: `inside` and `containing` (95 % of the smaller one's
-area), `overlapping` (5 % of it), else the direction from centre to centre: `left of`, `right of`, `above`, `below`
-where one axis has more than twice the other's distance, else `above left of` and so on. `next to, ` goes before a
-direction where the gap between the upright boxes is at most half the longer side of the smaller object.
-
-An object line may be followed by one that begins with `   seen: `: what the accepted local answer says.
+An object line may be followed by one that begins with `   seen: `: what the accepted local answer says of it, colour,
+state, relations that the line does not have, and description.
 
 Then lines that say what holds for the whole image, each only where there is something to say:
 
     Not listed: car 12 top left, 30 center; ship 2 bottom
     Numbers: ship 3, car at least 47
     Absent for certain: airplane, storage tank
-    Complete: every ship and car is counted; things of other kinds may be there.
+    Complete: every ship and car is counted; things of kinds that are not named here may be there.
 """
 
 import json
@@ -40,8 +38,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rs_gpt4v_conversion.geometry import clip, signed_area
+from rs_gpt4v_conversion.geometry import SLACK, clip, envelope, signed_area
 from rs_gpt4v_conversion.gpt4v.listing import extent, listed
+from rs_gpt4v_conversion.gpt4v.neighbours import Neighbour, neighbours
 from rs_gpt4v_conversion.gpt4v.records import Facts
 from rs_gpt4v_conversion.records import BBox, BoxForm, Object
 from rs_gpt4v_conversion.templates.boxes import bbox_text, obb_text
@@ -53,18 +52,14 @@ LEAST_PIXELS = 8
 SIZES = ((0.001, "very small"), (0.01, "small"), (0.1, "medium"))
 """Size classes by the share of the image's area below which they end."""
 
-NEIGHBOURS = 2
-WITHIN = 0.95
-OVERLAPPING = 0.05
-
-TOO_SMALL, DIFFICULT, CUT = "too small to describe", "hard to make out", "cut off by the edge"
+TOO_SMALL, DIFFICULT, CUT = "too small to describe", "hard to make out", "at the edge"
 _NO_FIELD = "-"
 _SEEN = "   seen: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """How an object lies to another one of the list."""
+class Named:
+    """A neighbour as a line names it."""
 
     relation: str
     number: int
@@ -80,7 +75,7 @@ class Line:
     size: str
     part: str
     box: tuple[float, ...] = ()  # four or eight shares of width and height; empty where the text has none
-    neighbours: tuple[Neighbour, ...] = ()
+    neighbours: tuple[Named, ...] = ()
     remarks: str = ""
 
     @property
@@ -104,7 +99,7 @@ def read_lines(text: str) -> list[Line]:
                     number=int(number), category=category, size=size, part=part,
                     box=() if box == _NO_FIELD else tuple(float(v) for v in box.strip("[]").split(",")),
                     neighbours=tuple(
-                        Neighbour(relation=m[1], number=int(m[2]), category=m[3])
+                        Named(relation=m[1], number=int(m[2]), category=m[3])
                         for m in _NEIGHBOUR.finditer("" if neighbours == _NO_FIELD else neighbours)
                     ),
                     remarks=parts[6] if len(parts) == 7 else "",
@@ -176,7 +171,7 @@ class Described:
         for number, i in enumerate(self.positions, 1):
             rows.append(self._line(number, i, boxes))
             if number in seen:
-                rows.append(_SEEN + _seen(seen[number]))
+                rows.append(_SEEN + self._seen(number, seen[number]))
         return "\n".join(rows)
 
     def rest(self) -> str:
@@ -185,9 +180,12 @@ class Described:
         return "\n".join(line for line in lines if line)
 
     def absent(self) -> list[str]:
-        """Categories that are known not to be there."""
+        """Categories that are known not to be there.
+
+        Those for what is left over (`other vehicle`) are none: beside a car nobody knows what their absence means.
+        """
         present = {o.category for o in self.facts.objects}
-        return [c for c in self.facts.searched if c not in present]
+        return [c for c in self.facts.searched if c not in present and not c.startswith("other ")]
 
     def too_small(self, i: int) -> bool:
         """Whether the image that is sent shows too little of an object to say anything of it."""
@@ -199,15 +197,21 @@ class Described:
         item = self.facts.objects[i]
         fields = [
             str(number), plain(item.category), self._size(item, i), position_name(self._extents[i], *self.size),
-            self._box(item, i) if boxes else _NO_FIELD, self._neighbours(i) or _NO_FIELD,
+            self._box(item, i) if boxes else _NO_FIELD, self._neighbours(number) or _NO_FIELD,
         ]  # fmt: skip
         remarks = [
             *([TOO_SMALL] if self.too_small(i) else []),
             *([DIFFICULT] if item.difficult else []),
-            *([CUT] if item.iof < 1 else []),
+            *([CUT] if self._is_cut(item, i) else []),
             *(f"called {quoted(text)}" for text in self._called.get(i, ())),
         ]
         return " | ".join([*fields, *(["; ".join(remarks)] if remarks else [])])
+
+    def _is_cut(self, item: Object, i: int) -> bool:
+        """Whether a part of the object may be outside the image."""
+        x1, y1, x2, y2 = self._extents[i] if item.obb is None else envelope(item.obb)
+        beside = max(x2 - self.size[0], y2 - self.size[1]) > -SLACK
+        return item.iof < 1 or min(x1, y1) < SLACK or beside
 
     def _size(self, item: Object, i: int) -> str:
         box = self._extents[i]
@@ -227,47 +231,22 @@ class Described:
             raise ValueError(f"{self.facts.record}: object {i} lies outside its image of {self.size}")
         return bbox_text(box, *self.size)
 
-    def _neighbours(self, i: int) -> str:
-        near = sorted((_gap(self._extents[i], self._extents[j]), self._distance(i, j), j)
-                      for j in self.positions if j != i)[:NEIGHBOURS]  # fmt: skip
-        numbers = {position: number for number, position in enumerate(self.positions, 1)}
+    def _neighbours(self, number: int) -> str:
         return "; ".join(
-            f"{self.relation(i, j)} {numbers[j]} ({plain(self.facts.objects[j].category)})" for _, _, j in near
+            f"{near.relation} {near.other + 1} ({plain(self.facts.objects[self.positions[near.other]].category)})"
+            for near in self._near[number - 1]
         )
 
-    def relation(self, i: int, j: int) -> str:
-        """How the object at one position lies to that at another, in words of the picture."""
-        a, b = self._extents[i], self._extents[j]
-        gap = _gap(a, b)
-        mine, other, shared = self._areas(i, j) if gap == 0 else (1.0, 1.0, 0.0)
-        if shared >= WITHIN * min(mine, other) > 0:
-            return "inside" if mine < other else "containing" if mine > other else "overlapping"
-        if shared >= OVERLAPPING * min(mine, other) > 0:
-            return "overlapping"
-        smaller = min((a, b), key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-        near = gap <= max(smaller[2] - smaller[0], smaller[3] - smaller[1]) / 2
-        return ("next to, " if near else "") + _direction(_centre(a), _centre(b))
-
-    def _areas(self, i: int, j: int) -> tuple[float, float, float]:
-        """Areas of two objects and of what they share, pixels squared."""
-        a, b = self._shapes[i], self._shapes[j]
-        return a.area, b.area, a.intersection(b).area
-
     @cached_property
-    def _shapes(self) -> dict[int, Any]:
-        import shapely  # 0.1 s that questions without objects need not wait for
+    def _near(self) -> list[list[Neighbour]]:
+        return neighbours([(self._extents[i], self.facts.objects[i].obb) for i in self.positions])
 
-        shapes = {}
-        for i in self.positions:
-            obb = self.facts.objects[i].obb
-            points = _corners(self._extents[i]) if obb is None else list(zip(obb[0::2], obb[1::2], strict=True))
-            shape = shapely.Polygon(points)
-            shapes[i] = shape if shape.is_valid else shape.convex_hull
-        return shapes
-
-    def _distance(self, i: int, j: int) -> float:
-        (ax, ay), (bx, by) = _centre(self._extents[i]), _centre(self._extents[j])
-        return (ax - bx) ** 2 + (ay - by) ** 2
+    def _seen(self, number: int, item: dict[str, Any]) -> str:
+        """The words of a local answer about one object, without relations that its line has already."""
+        attributes = [plain(item[key]) for key in ("color", "state") if item[key] is not None]
+        line = self._neighbours(number)
+        relations = (f"{plain(r['relation'])} {r['to']}" for r in item["relations"])
+        return "; ".join([*attributes, *(r for r in relations if f"{r} (" not in line), plain(item["description"])])
 
     def _unlisted(self) -> str:
         chosen = set(self.positions)
@@ -296,17 +275,10 @@ class Described:
         present = {o.category for o in self.facts.objects if not o.ignore}
         counted = [plain(c) for c in self.facts.searched if c in present]
         if counted:
-            return f"Complete: every {_and(counted)} is counted; things of other kinds may be there."
+            return f"Complete: every {_and(counted)} is counted; things of kinds that are not named here may be there."
         if self.facts.objects:
             return "Not complete: more objects may be there, of these kinds and of others."
         return ""
-
-
-def _seen(item: dict[str, Any]) -> str:
-    """The words of a local answer about one object."""
-    attributes = [plain(item[key]) for key in ("color", "state") if item[key] is not None]
-    relations = [f"{plain(r['relation'])} {r['to']}" for r in item["relations"]]
-    return "; ".join([*attributes, plain(item["description"]), *([f"({', '.join(relations)})"] if relations else [])])
 
 
 def _sides(item: Object, box: BBox) -> tuple[float, float]:
@@ -326,31 +298,6 @@ def _length(x: float, y: float) -> float:
 
 def _metres(length: float) -> str:
     return f"{length:.0f}" if length >= 10 else f"{length:.1f}"
-
-
-def _gap(a: BBox, b: BBox) -> float:
-    """Pixels between two upright boxes, 0 where they touch."""
-    return _length(max(a[0] - b[2], b[0] - a[2], 0.0), max(a[1] - b[3], b[1] - a[3], 0.0))
-
-
-def _centre(box: BBox) -> tuple[float, float]:
-    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-
-
-def _corners(box: BBox) -> list[tuple[float, float]]:
-    x1, y1, x2, y2 = box
-    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
-
-
-def _direction(a: tuple[float, float], b: tuple[float, float]) -> str:
-    """Where the first point lies as seen from the second."""
-    dx, dy = a[0] - b[0], a[1] - b[1]
-    if dx == dy == 0:
-        return "overlapping"  # crossed, like two bridges
-    across, down = "left of" if dx < 0 else "right of", "above" if dy < 0 else "below"
-    if abs(dx) > 2 * abs(dy):
-        return across
-    return down if abs(dy) > 2 * abs(dx) else f"{down} {across}"
 
 
 def _and(words: Sequence[str]) -> str:

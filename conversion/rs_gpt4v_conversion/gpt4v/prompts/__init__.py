@@ -47,11 +47,11 @@ FIELDS: dict[Stage, frozenset[str]] = {
 }
 """The placeholders of each stage's prompt: all of them, and no other."""
 
-HEAD = "Objects (number | category | size | part of the image | box | neighbours | remarks):"
+HEAD = "Objects (number | category | size | part of the image | {box} | neighbours | remarks):"
 
 MODALITIES = {
     "optical": "optical",
-    "infrared": "thermal infrared, without colours: bright is warm, dark is cold",
+    "infrared": "thermal infrared, without colours: grey levels show heat, not light",
     "sar": "synthetic aperture radar, without colours: bright is a strong echo, calm water and smooth ground are dark",
 }
 """How a question names what kind of image it shows."""
@@ -196,11 +196,12 @@ def render(
     _require(stage, facts, local, scene, asks_local(facts, width, height))
     prompt = PROMPTS[stage]
     described = Described(facts, boxes, width, height)
-    rows = described.objects(boxes="boxes" in FIELDS[stage], local=None if stage == "local" else local)
+    told = "boxes" in FIELDS[stage]
+    rows = described.objects(boxes=told, local=None if stage == "local" else local)
     values = {
         "image": _image(facts, width, height),
         "boxes": prompt.boxes.get(described.form, ""),
-        "objects": f"{HEAD}\n{rows}" if rows else "Objects: none are listed.",
+        "objects": f"{HEAD.format(box='box' if told else '-')}\n{rows}" if rows else "Objects: none are listed.",
         "rest": described.rest(),
         "captions": _captions(facts),
         "scene": "" if scene is None else _scene(scene, facts),
@@ -243,11 +244,11 @@ def _captions(facts: Facts) -> str:
 def _scene(scene: dict[str, Any], facts: Facts) -> str:
     """The accepted global answer, without numbers that the annotations give."""
     present = {o.category for o in facts.objects} | set(facts.searched)
-    counted = [c for c in scene["counts"] if c["category"] not in present]
+    counts = [f"{plain(c['category'])} {c['count']}" for c in scene["counts"] if c["category"] not in present]
     return "\n".join([
         f"Scene: {plain(scene['scene'])}",
         f"Layout: {plain(scene['layout'])}",
         *(f"{plain(r['region'])}: {plain(r['content'])}" for r in scene["regions"]),
         f"Summary: {plain(scene['summary'])}",
-        *(["Also counted: " + ", ".join(f"{plain(c['category'])} {c['count']}" for c in counted)] if counted else []),
+        *([f"Counted in the image: {', '.join(counts)}"] if counts else []),
     ])  # fmt: skip
