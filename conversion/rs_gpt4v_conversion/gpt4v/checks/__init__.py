@@ -10,14 +10,44 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from rs_gpt4v_conversion.gpt4v.checks import count_mismatch, unsupported_category
+from rs_gpt4v_conversion.gpt4v.checks import (
+    below_resolution,
+    box_mismatch,
+    box_outside,
+    compass,
+    contradiction,
+    count_mismatch,
+    language,
+    leaked_prompt,
+    presence_mismatch,
+    repeats_question,
+    turn_shape,
+    unknown_number,
+    unsupported_category,
+)
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes, Severity, Verdict
 from rs_gpt4v_conversion.gpt4v.records import Facts, Stage
 from rs_gpt4v_conversion.records import BoxForm
 
 __all__ = ["CHECKS", "Check", "Severity", "Verdict", "judge"]
 
-CHECKS: dict[str, Check] = {check.name: check for check in (count_mismatch.CHECK, unsupported_category.CHECK)}
+_ALL = (
+    box_outside.CHECK,
+    box_mismatch.CHECK,
+    unknown_number.CHECK,
+    count_mismatch.CHECK,
+    unsupported_category.CHECK,
+    contradiction.CHECK,
+    presence_mismatch.CHECK,
+    repeats_question.CHECK,
+    language.CHECK,
+    leaked_prompt.CHECK,
+    compass.CHECK,
+    below_resolution.CHECK,
+    turn_shape.CHECK,
+)
+
+CHECKS: dict[str, Check] = {check.name: check for check in _ALL}
 """All checks by name, in the order in which they are shown."""
 
 

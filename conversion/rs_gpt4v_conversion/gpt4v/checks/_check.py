@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, find_claims
+from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, find_claims, narrowed, other_things
 from rs_gpt4v_conversion.gpt4v.checks.known import Known
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, find_mentions
@@ -66,7 +66,13 @@ class Case:
     @cached_property
     def claims(self) -> list[Claim]:
         """What numbers the texts say of a concept."""
-        return answered_counts(self.pieces, self.mentions, find_claims(self.mentions))
+        claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions))
+        return narrowed(self.pieces, self.mentions, claims)
+
+    @cached_property
+    def other_claims(self) -> list[Claim]:
+        """What numbers the texts say of other things: `three buildings`."""
+        return narrowed(self.pieces, self.mentions, find_claims(other_things(self.pieces, self.lexicon)))
 
     @cached_property
     def listed(self) -> tuple[int, ...]:

@@ -12,8 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, is_plain
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, number_before, sentence, word_set
+from rs_gpt4v_conversion.gpt4v.checks.text import (
+    NUMBER_WORDS,
+    Piece,
+    is_number,
+    is_word,
+    number_before,
+    sentence,
+    word_set,
+)
 
 Bound = Literal["exact", "least"]
 
@@ -197,6 +206,46 @@ def _follows_part(words: Sequence[str], begin: int) -> bool:
     if begin == 0:
         return False
     return not _PARTS.isdisjoint(words[sentence(words, max(begin - 2, 0))[0] : begin])
+
+
+_PLACES = _PARTS | word_set(
+    "near at on along beside around next between inside outside under above below behind across close closest adjacent "
+    "nearby side area part docked moored parked"
+)
+"""In a question: its answer speaks of a part of the image, or of some of the things in it."""
+
+
+def narrowed(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Sequence[Claim]) -> list[Claim]:
+    """The claims, those weakened that answer a question about a part of the image."""
+    whole = {m.piece.turn for m in mentions if m.piece.kind == "question" and _asks_how_many(m)}
+    parts = {p.turn for p in pieces if p.kind == "question" and p.turn not in whole and _asks_of_part(p.tokens)}
+    return [
+        replace(c, bound="least", number=c.number or None) if c.piece.turn in parts and c.bound == "exact" else c
+        for c in claims
+    ]
+
+
+def _asks_of_part(words: Sequence[str]) -> bool:
+    if "many" in words or not _PLACES.isdisjoint(words):
+        return True
+    return "in" in words and _PICTURE.isdisjoint(words)
+
+
+def other_things(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
+    """Plural nouns straight after a number that are no word of the lexicon, as mentions of concepts of their own."""
+    found = []
+    for piece in pieces:
+        if piece.kind != "statement":
+            continue
+        words = piece.tokens
+        for i, word in enumerate(words[:-1], 1):
+            if (word in NUMBER_WORDS or word[0].isdecimal()) and _is_plural(words[i]) and words[i] not in lexicon.first:
+                found.append(Mention(piece, i, i + 1, words[i], False, True))
+    return found
+
+
+def _is_plural(word: str) -> bool:
+    return len(word) > 3 and word.endswith("s") and word.isalpha() and word not in _NO_MODIFIERS
 
 
 def answered_counts(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Sequence[Claim]) -> list[Claim]:
