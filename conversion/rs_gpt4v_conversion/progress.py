@@ -13,12 +13,16 @@ class Progress:
         total: Units of work, or 0 where not known.
         unit: Name of a unit, plural.
         stream: Where to show it.
+
+    Attributes:
+        note: What else is to be shown, a few words.
     """
 
     def __init__(self, what: str, total: int, unit: str, stream: TextIO | None = None) -> None:
         self.what, self.total, self.unit = what, total, unit
         self.stream = stream or sys.stderr
         self.done = 0
+        self.note = ""
         self.live = self.stream.isatty()
         self.pause = 0.2 if self.live else 30.0  # seconds between two lines
         self.begun = self.shown = time.monotonic()
@@ -46,5 +50,7 @@ class Progress:
         if self.total and rate:
             left = (self.total - self.done) / rate
             text += f", {int(left // 60)}:{int(left % 60):02d} left"
+        if self.note:
+            text += f"; {self.note}"
         self.stream.write(f"{start}{text:<78}" if self.live else f"{text}\n")
         self.stream.flush()

@@ -3,7 +3,14 @@
 import argparse
 from typing import Any
 
-COMMANDS: tuple[Any, ...] = ()
+from rs_gpt4v_conversion.gpt4v.commands import fetch, poll, run, submit
+
+COMMANDS: tuple[Any, ...] = (
+    run,
+    submit,
+    poll,
+    fetch,
+)
 """The modules of the commands, in the order of the work."""
 
 

@@ -1,0 +1,111 @@
+"""`rs-gpt4v gpt4v run`: ask a server, one request after the other."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rs_gpt4v_conversion.cli import give, say
+from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._server import at_least, chosen, server_arguments, whole_at_least
+from rs_gpt4v_conversion.tables import counted
+
+if TYPE_CHECKING:
+    from rs_gpt4v_conversion.gpt4v.live.running import Tally
+    from rs_gpt4v_conversion.gpt4v.workspace import Part
+
+NAME = "run"
+HELP = "ask a server what has no accepted answer yet; go on after any interruption without paying twice"
+
+MOST = 1000
+"""Connections that the SDK opens at most."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    sources_argument(parser)
+    requests_argument(parser)
+    server_arguments(parser)
+    parser.add_argument(
+        "--concurrency", type=whole_at_least(1), default=16, metavar="N", help="requests in flight (16)"
+    )
+    parser.add_argument("--rpm", type=at_least(0.1), metavar="N", help="requests a minute at most (no limit)")
+    parser.add_argument(
+        "--tpm", type=at_least(1), metavar="N", help="tokens a minute at most, of questions and answers (no limit)"
+    )
+    parser.add_argument("--limit", type=whole_at_least(1), metavar="N", help="at most N requests")
+    parser.add_argument("--timeout", type=at_least(0.1), default=300.0, metavar="S", help="seconds for an answer (300)")
+    parser.add_argument(
+        "--retries", type=whole_at_least(0), default=6, metavar="N", help="repeats of a request that failed (6)"
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Ask, and say what came; 1 where requests were given up, which the same command asks again."""
+    from rs_gpt4v_conversion.gpt4v.live.answered import answered
+    from rs_gpt4v_conversion.gpt4v.live.batches import held
+    from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
+    from rs_gpt4v_conversion.gpt4v.live.locking import asking
+    from rs_gpt4v_conversion.gpt4v.live.plan import Known
+    from rs_gpt4v_conversion.gpt4v.live.running import Options, Tally, ask
+
+    if parsed.concurrency > MOST:
+        raise UsageError(f"--concurrency is {parsed.concurrency}, expected at most {MOST}")
+    _, _, workspace = opened(parsed.sources, parsed.requests)
+    sdk_is_there()
+    asked = server(parsed.base_url, parsed.key_env)
+    options = Options(
+        concurrency=parsed.concurrency, rpm=parsed.rpm, tpm=parsed.tpm, retries=parsed.retries, timeout=parsed.timeout
+    )
+    tally = Tally(total=0)
+    with asking(workspace):
+        parts = chosen(workspace, parsed.stage)
+        on_the_way = frozenset(held(workspace.parts()))
+        _say_held(parts, on_the_way)
+        known = Known(paid=answered(workspace.answers), pending=None, held=on_the_way)
+        try:
+            ask(asked, options, workspace, parts, known, tally, limit=parsed.limit, say=say)
+        finally:
+            _say(tally)
+    if parsed.json:
+        give(json.dumps(_as_json(tally), indent=2, ensure_ascii=False))
+    return int(bool(tally.failed))
+
+
+def _say_held(parts: "Sequence[Part]", held: frozenset[str]) -> None:
+    if held:
+        say(
+            f"not asked: {counted(len(held), 'request')} whose answers are on their way in batches; poll and fetch them"
+        )
+    if not parts:
+        say("no request files of this kind; `rs-gpt4v gpt4v export` writes them")
+
+
+def _say(tally: "Tally") -> None:
+    if not tally.total:
+        say("nothing to ask: every request has its answer (an answer that does not fit is asked again after "
+            "`rs-gpt4v gpt4v export --pending`)")  # fmt: skip
+        return
+    tokens = f"{tally.prompt:,} tokens asked, {tally.completion:,} answered"
+    rate = f"{tally.answered / tally.seconds * 60:,.0f} a minute" if tally.seconds else ""
+    say(f"answered {tally.answered:,} of {counted(tally.total, 'request')}, {rate}; {tokens}")
+    for kind, count in sorted(tally.repeated.items()):
+        say(f"asked again after {kind}: {counted(count, 'time')}")
+    for kind, count in sorted(tally.failed.items()):
+        say(f"given up after {kind}: {counted(count, 'request')}; the same command asks them again")
+    if tally.left:
+        say(f"not asked: {counted(tally.left, 'request')}; the same command goes on with them")
+    if tally.hidden:
+        say(
+            f"note: the server wrote the key into {counted(tally.hidden, 'answer')}; it was taken out before they were "
+            "kept"
+        )
+
+
+def _as_json(tally: "Tally") -> dict[str, object]:
+    return {
+        "total": tally.total, "answered": tally.answered, "left": tally.left, "failed": dict(tally.failed),
+        "repeated": dict(tally.repeated), "hidden_keys": tally.hidden, "seconds": round(tally.seconds, 3),
+        "tokens": {"prompt": tally.prompt, "completion": tally.completion},
+    }  # fmt: skip

@@ -1,0 +1,12 @@
+"""Asking a server of models: one request after the other (`run`) or in batches (`submit`, `poll`, `fetch`).
+
+client    the server and its key: the SDK behind them, errors in words, the key taken out of what is stored
+policy    what a failed attempt means: ask again and when, give up, stop everything
+rate      requests and tokens a minute
+plan      which requests are to be asked, and their bodies
+answered  what the answer files hold already
+journal   the answer files that `run` writes
+running   `run`
+batches   `submit`, `poll` and `fetch`
+locking   one at a time
+"""
