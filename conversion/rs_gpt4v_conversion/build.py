@@ -1,7 +1,10 @@
 """Make a release: read, spool, write shards, and put the index, quality, card and manifest beside them."""
 
 import json
-from collections import defaultdict
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +15,10 @@ from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import write_bytes
 from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
+from rs_gpt4v_conversion.gpt4v.compiling import compiled
+from rs_gpt4v_conversion.gpt4v.gathering import gathered
+from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.images import needs_vips
 from rs_gpt4v_conversion.images.pixels import shared_pixels
 from rs_gpt4v_conversion.images.vips import require
@@ -23,7 +30,7 @@ from rs_gpt4v_conversion.overlaps import Appearance, Overlaps, find
 from rs_gpt4v_conversion.paper import Line, composition, reject_lines
 from rs_gpt4v_conversion.pool import write_shards
 from rs_gpt4v_conversion.progress import Progress
-from rs_gpt4v_conversion.reading import Tally, check_reject_limit, read_source
+from rs_gpt4v_conversion.reading import Tally, check_reject_limit, check_unfit_answers, enter, read_source
 from rs_gpt4v_conversion.records import Draft
 from rs_gpt4v_conversion.release import ReleaseFolder, ShardEntry
 from rs_gpt4v_conversion.shards import Shard, plan_shards
@@ -57,18 +64,19 @@ def plan(config: Config) -> tuple[list[Line], Tally]:
     """
     tally = Tally()
     seen: list[Appearance] = []
-    for spec in config.sources:
-        progress = Progress(f"reading {spec.name}", 0, "images")
-        for draft in read_source(spec, tally):
-            progress.advance()
-            if len(config.sources) > 1 and draft.image.origin:
-                seen.append(
-                    Appearance(
-                        task=draft.task, source=draft.source, split=draft.split, row_id=draft.id,
-                        pairs=len(draft.pairs), origin=draft.image.origin, key=draft.image.origin,
-                    )
-                )  # fmt: skip
-        progress.close()
+    with tempfile.TemporaryDirectory() as folder, gathered(config, Path(folder), tally) as answers:
+        for spec in config.sources:
+            progress = Progress(f"reading {spec.name}", 0, "images")
+            for draft in _drafts(config, spec, answers, tally):
+                progress.advance()
+                if len(config.sources) > 1 and draft.image.origin:
+                    seen.append(
+                        Appearance(
+                            task=draft.task, source=draft.source, split=draft.split, row_id=draft.id,
+                            pairs=len(draft.pairs), origin=draft.image.origin, key=draft.image.origin,
+                        )
+                    )  # fmt: skip
+            progress.close()
     overlaps = Overlaps()
     find(seen, "name", overlaps)
     _enter_overlaps(overlaps, config, tally)
@@ -94,7 +102,7 @@ def build(config: Config, out: Path, *, workers: int = 1, skip_missing: bool = F
 
     tally = Tally()
     with opened(out, config) as work:
-        spool = _spool(config, work / "spool", tally, skip_missing=skip_missing)
+        spool = _spool(config, work, tally, skip_missing=skip_missing)
         whole = _whole(config, out, tally, spool.newest)
         if whole is not None:
             close(out)
@@ -151,12 +159,20 @@ def _whole(config: Config, out: Path, tally: Tally, newest: float) -> Built | No
     return Built(folder=out, manifest=manifest, lines=[], gates=[], tally=tally, already=True)
 
 
-def _spool(config: Config, path: Path, tally: Tally, *, skip_missing: bool) -> Spool:
+def _drafts(config: Config, spec: SourceSpec, answers: Ledger | None, tally: Tally) -> Iterator[Draft]:
+    """All drafts of a source: of what its annotations say, then of what a model said."""
+    yield from read_source(spec, tally)
+    if answers is not None and spec in chosen_sources(config):
+        yield from enter(compiled(subjects(spec, Counter()), answers, tally.generated), spec, tally)
+
+
+def _spool(config: Config, work: Path, tally: Tally, *, skip_missing: bool) -> Spool:
     missing: dict[str, list[Path]] = {}
-    with Spool(path) as spool:
+    shutil.rmtree(work / "gpt4v", ignore_errors=True)
+    with gathered(config, work / "gpt4v", tally) as answers, Spool(work / "spool") as spool:
         for spec in config.sources:
             progress = Progress(f"reading {spec.name}", 0, "images")
-            for draft in read_source(spec, tally):
+            for draft in _drafts(config, spec, answers, tally):
                 progress.advance()
                 try:
                     states = [path.stat() for path in draft.image.files]
@@ -171,6 +187,7 @@ def _spool(config: Config, path: Path, tally: Tally, *, skip_missing: bool) -> S
                     spool.add(draft, states)
             progress.close()
             check_reject_limit(spec, tally)
+    check_unfit_answers(config, tally)
     if missing and not skip_missing:
         raise UsageError(_missing_sentence(missing, config.sources))
     return spool

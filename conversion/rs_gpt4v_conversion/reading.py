@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from rs_gpt4v_conversion.adapt import adapt, row_id
 from rs_gpt4v_conversion.census import Census
-from rs_gpt4v_conversion.config import SourceSpec
+from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.naming import hash64
 from rs_gpt4v_conversion.overlaps import Leak, Shared
@@ -261,4 +261,21 @@ def check_reject_limit(spec: SourceSpec, tally: Tally) -> None:
         f"{spec.name}: {len(rejects):,} of {read:,} pairs rejected, more than the limit of "
         f"{spec.reject_limit:.0%}; most often ({count:,}): {reason}, for example {rejects[0].id}. "
         "Mend the folder, or raise `reject_limit` of this source"
+    )
+
+
+def check_unfit_answers(config: Config, tally: Tally) -> None:
+    """Stop when too many of a model's answers are unfit: then the prompt or the model is at fault, not an answer.
+
+    Raises:
+        GateError: The share is above `reject_limit` of [gpt4v].
+    """
+    generated = tally.generated
+    if config.gpt4v is None or generated.unfit_share <= config.gpt4v.reject_limit or generated.unfit.total() < 2:
+        return
+    ((stage, reason), count), *_ = generated.unfit.most_common(1)
+    raise GateError(
+        f"{config.path}: {generated.unfit_share:.0%} of the answers of models are unfit, more than the limit of "
+        f"{config.gpt4v.reject_limit:.0%}; most often ({count:,}, of stage {stage}): {reason}. See "
+        "`rs-gpt4v gpt4v status`, export what is pending again, or raise `reject_limit` of [gpt4v]"
     )

@@ -1,0 +1,88 @@
+"""A build's own view of the answers: all files that it is to read, in a folder of links, with a ledger of its own.
+
+A build writes into its release and nowhere else, and depends on plain files alone. So it does not use the ledger beside
+the requests, which may be older or missing, and does not import what `[gpt4v] responses` names: it reads these files
+where they are, after those that were imported.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+
+from rs_gpt4v_conversion.config import Config, Generation
+from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.files import sha256
+from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.records import Facts
+from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
+from rs_gpt4v_conversion.gpt4v.workspace import Workspace
+from rs_gpt4v_conversion.progress import Progress
+from rs_gpt4v_conversion.reading import Tally
+
+INPUTS = "[gpt4v]"
+"""Under this name the manifest lists the files that were read; no source can be called so."""
+
+
+@contextlib.contextmanager
+def gathered(config: Config, folder: Path, tally: Tally) -> Iterator[Ledger | None]:
+    """The ledger of all answers at hand, held against the annotations; None where no [gpt4v] table asks for them.
+
+    Args:
+        config: What to compile.
+        folder: New or empty, for the links and the ledger; the caller's to remove.
+        tally: Learns which files were read.
+
+    Raises:
+        UsageError: A pattern of `responses` names no file, or a file is not what it should be.
+    """
+    if config.gpt4v is None:
+        yield None
+        return
+    tally.inputs[INPUTS] = _link(config, config.gpt4v, folder)
+    with Ledger(Workspace(folder), config.gpt4v) as ledger:
+        progress = Progress("reading answers", 0, "lines")
+        ledger.update(_facts(config), progress)
+        progress.close()
+        yield ledger
+
+
+def _facts(config: Config) -> Iterator[Facts]:
+    for spec in chosen_sources(config):
+        for subject in subjects(spec, Counter()):  # what is left out there, export says
+            yield subject.facts
+
+
+def _link(config: Config, generation: Generation, folder: Path) -> dict[str, str]:
+    """Link all files of requests and answers into one folder; returns their digests by name."""
+    here, there = Workspace(folder), Workspace(generation.requests)
+    here.answers.mkdir(parents=True)
+    digests: dict[str, str] = {}
+    for part in there.parts():
+        for path in (part.path, part.index):
+            (folder / path.name).symlink_to(path.resolve())
+        digests[part.index.name] = sha256(part.index)  # the requests themselves are large, and only their index is read
+    last = 0
+    for path in sorted(there.answers.iterdir()) if there.answers.is_dir() else ():
+        (here.answers / path.name).symlink_to(path.resolve())
+        digests[f"answers/{path.name}"] = sha256(path)
+        last = max(last, int(path.name.split("-")[0]))
+    for number, path in enumerate(_responses(config, generation), last + 1):
+        digest = sha256(path)
+        if digest in digests.values():
+            continue  # imported already
+        (here.answers / f"{number:06d}-{path.name}").symlink_to(path.resolve())
+        digests[path.name] = digest
+    return digests
+
+
+def _responses(config: Config, generation: Generation) -> list[Path]:
+    """The files that `[gpt4v] responses` names, pattern by pattern, each once."""
+    found: dict[Path, None] = {}
+    for pattern in generation.responses:
+        paths = [Path(p) for p in sorted(glob(str(pattern)))]
+        if not paths:
+            raise UsageError(f"{config.path}, [gpt4v]: responses names {pattern}, and there is no such file")
+        found.update(dict.fromkeys(p for p in paths if p.is_file()))
+    return list(found)
