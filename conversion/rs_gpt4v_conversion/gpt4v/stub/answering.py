@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from rs_gpt4v_conversion.gpt4v.listing import MOST_LISTED
 from rs_gpt4v_conversion.gpt4v.records import Stage
 from rs_gpt4v_conversion.gpt4v.stub.asking import Ask
-from rs_gpt4v_conversion.gpt4v.stub.noting import read_notes
+from rs_gpt4v_conversion.gpt4v.stub.noting import read_notes, sentences
 from rs_gpt4v_conversion.gpt4v.stub.phrases import exist
 from rs_gpt4v_conversion.gpt4v.stub.seeing import detail, local, scene
 from rs_gpt4v_conversion.gpt4v.stub.talking import conversation
@@ -27,13 +28,17 @@ _STAGES: dict[Stage, Callable[[View], dict[str, Any]]] = {
     "planning": planning,
 }
 
+_NO_NUMBER = MOST_LISTED + 1
+"""That no object of a question's list has."""
+
 
 def answer(ask: Ask, *, wrong: bool = False) -> str:
     """The text of an answer: JSON in the form of the request's stage, prose where it has none.
 
     Args:
         ask: The request.
-        wrong: Whether the answer contradicts what the request tells, or itself where that tells nothing.
+        wrong: Whether the answer has a number that what the request tells refutes; where that tells no number, one that
+            the answer itself refutes.
     """
     view = View(read_notes(ask.user), ask.digest)
     if ask.stage is None:
@@ -58,13 +63,18 @@ def _contradict(stage: Stage, value: dict[str, Any], view: View) -> None:
     elif stage == "detail":
         value["description"] += f" {untrue}"
     elif stage == "conversation":
-        named = _named(view)
-        turn = {"question": f"And how many {plural(named)} are there in total?", "answer": untrue, "objects": []}
-        value["turns"] = [*value["turns"][:7], turn]
+        asks = (
+            f"How many {plural(_named(view))} are there?",
+            f"And how many {plural(_named(view))} are that in total?",
+        )
+        told = zip(asks, sentences(untrue), strict=False)  # one sentence, or two that disagree
+        added = [{"question": ask, "answer": answer, "objects": []} for ask, answer in told]
+        value["turns"] = [*value["turns"][: 8 - len(added)], *added]
     elif stage == "reasoning":
-        value["items"][0]["answer"] = f"{untrue} {value['items'][0]['answer']}"
+        value["items"][-1]["answer"] = f"{untrue} {value['items'][-1]['answer']}"
+        value["items"][-1]["objects"].append(_NO_NUMBER)
     else:
-        value["constraints"].append(untrue)
+        value["steps"][0]["objects"].append(_NO_NUMBER)  # a plan states nothing that a number could refute
 
 
 def _untrue(view: View) -> str:
@@ -79,7 +89,7 @@ def _untrue(view: View) -> str:
 
 def _named(view: View) -> str:
     certain = [c for c in view.categories if c in view.notes.exact]
-    return (*certain, *view.notes.absent, *view.categories, "building")[0]
+    return (*certain, *view.notes.absent, *view.categories, "car")[0]
 
 
 def _elsewhere(box: list[float]) -> list[float]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
-from rs_gpt4v_conversion.gpt4v.describing import Line, Neighbour
+from rs_gpt4v_conversion.gpt4v.describing import Line, Named
 from rs_gpt4v_conversion.gpt4v.stub.faults import share_of
 from rs_gpt4v_conversion.templates.words import plural, with_article
 
@@ -13,13 +13,15 @@ T = TypeVar("T")
 _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _CRAFT = frozenset(
     {
-        "ship", "boat", "ferry", "warcraft", "yacht", "submarine", "carrier", "motorboat", "sailboat", "tugboat", "hovercraft",
+        "ship", "boat", "ferry", "warcraft", "yacht", "submarine", "carrier", "motorboat", "sailboat",
+        "tugboat", "hovercraft",
     }
 )  # fmt: skip
 _FLYING = frozenset({"airplane", "plane", "aircraft", "helicopter"})
 _ROLLING = frozenset(
     {
-        "car", "vehicle", "truck", "bus", "van", "trailer", "tractor", "bicycle", "motorbike", "tricycle", "excavator", "train",
+        "car", "vehicle", "truck", "bus", "van", "trailer", "tractor", "bicycle", "motorbike", "tricycle",
+        "excavator", "train",
     }
 )  # fmt: skip
 
@@ -36,8 +38,8 @@ _STATES = {
     "fixed": ("in use", "intact", "well kept"),
 }
 _GROUND = {
-    "craft": "stretch of water",
-    "flying": "paved apron",
+    "craft": "a stretch of water",
+    "flying": "a paved apron",
     "rolling": "paved ground",
     "fixed": "built-up land",
     "person": "open ground",
@@ -56,7 +58,7 @@ def family(category: str) -> str:
 
 
 def ground(category: str) -> str:
-    """On what things of a category are."""
+    """On what things of a category are: `a stretch of water`."""
     return _GROUND[family(category)]
 
 
@@ -106,7 +108,7 @@ def exist(category: str, count: int, exact: bool) -> str:
     return f"There {'is' if count == 1 else 'are'} {amount(category, count, exact)}."
 
 
-def beside(neighbour: Neighbour) -> str:
+def beside(neighbour: Named) -> str:
     """A relation before a noun: `to the left of`."""
     near, _, rest = neighbour.relation.rpartition(", ")
     if near:
@@ -120,7 +122,7 @@ def beside(neighbour: Neighbour) -> str:
 def sized(line: Line) -> str:
     """The object with its size class: `a small ship`."""
     size = line.size.partition(",")[0]
-    if line.category.split()[0] in ("small", "large", "other", "very"):
+    if family(line.category) == "person" or line.category.split()[0] in ("small", "large", "other"):
         return one(line.category)
     return with_article(f"{'medium-sized' if size == 'medium' else size} {line.category}")
 

@@ -18,7 +18,6 @@ from rs_gpt4v_conversion.gpt4v.stub.phrases import (
     state,
 )
 from rs_gpt4v_conversion.gpt4v.stub.viewing import View
-from rs_gpt4v_conversion.templates.words import with_article
 
 _PARTS = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 
@@ -46,7 +45,7 @@ def scene(view: View) -> dict[str, Any]:
     facts = [exist(c, notes.numbers.get(c, 1), c in notes.exact) for c in view.categories]
     return {
         "scene": view.scene,
-        "layout": f"{capital(with_article(ground(most)))} makes up most of the scene. {spread}",
+        "layout": f"{capital(ground(most))} makes up most of the scene. {spread}",
         "regions": _regions(view),
         "counts": [{"category": c, "count": notes.numbers.get(c, 1)} for c in view.categories],
         "summary": " ".join([*facts[:3], *_sentences(view)[:1], plain]),
@@ -59,8 +58,8 @@ def detail(view: View) -> dict[str, Any]:
         return {"description": " ".join([*dict.fromkeys(view.told[:7]), _closing(view)])}
     amounts = joined(view.amounts(view.categories))
     opening = view.pick(
-        f"{capital(with_article(ground(view.categories[0])))} with {amounts} fills the whole view.",
-        f"{capital(with_article(ground(view.categories[0])))} with {amounts} is seen from straight above.",
+        f"{capital(ground(view.categories[0]))} with {amounts} fills the whole view.",
+        f"{capital(ground(view.categories[0]))} with {amounts} is seen from straight above.",
     )
     spread = f"What stands out lies in {joined(_parts(view))}."
     around = view.pick(

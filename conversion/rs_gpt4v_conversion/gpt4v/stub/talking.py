@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rs_gpt4v_conversion.gpt4v.describing import Line
-from rs_gpt4v_conversion.gpt4v.stub.phrases import capital, exist, one, place
+from rs_gpt4v_conversion.gpt4v.stub.phrases import capital, exist, family, one, place
 from rs_gpt4v_conversion.gpt4v.stub.viewing import View
 from rs_gpt4v_conversion.templates.words import plural
 
@@ -22,7 +22,8 @@ def _on_objects(view: View) -> Iterator[Turn]:
     notes = view.notes
     clear = {line.category for line in notes.clear}
     certain = [c for c in view.categories if c in notes.exact and c in clear]
-    first = certain[0] if certain else view.ordered(sorted(clear))[0]
+    things = [c for c in certain or sorted(clear) if family(c) != "person"]
+    first = things[0] if things else (certain or sorted(clear))[0]
     line = next(line for line in notes.clear if line.category == first)
     count = notes.numbers.get(first, 1)
     if certain:
@@ -30,14 +31,15 @@ def _on_objects(view: View) -> Iterator[Turn]:
         yield _turn(ask, exist(first, count, exact=True), notes.of(first) if count <= len(notes.of(first)) else [])
     else:
         yield _turn(f"What can be seen {place(line.part)}?", f"{capital(one(first))} can be seen there.", [line.number])
-    alone = count == 1 or not certain
-    yield _turn(*_where(view, line, alone), [line.number])
-    yield _turn("What does it look like?", _look(view, line), [line.number])
+    it = view.pronoun(line)
+    if certain:
+        yield _turn(*_where(view, line, count == 1), [line.number])
+    yield _turn(f"What does {it} look like?", _look(view, line), [line.number])
     near = view.neighbour(line)
     if near:
         others = [line.number, line.neighbours[0].number]
-        yield _turn("And what lies close to it?", f"It {view.verb(first)} {near}.", others)
-    yield from _on_others(view, first, certain[1:])
+        yield _turn(f"And what is close to {it}?", f"{capital(it)} {view.verb(first)} {near}.", others)
+    yield from _on_others(view, first, [c for c in certain if c != first])
     if notes.absent:
         absent = view.pick(*notes.absent)
         yield _turn(f"Is there {one(absent)} as well?", f"No, there is no {absent}.", [])
@@ -45,16 +47,17 @@ def _on_objects(view: View) -> Iterator[Turn]:
 
 def _where(view: View, line: Line, alone: bool) -> tuple[str, str]:
     if alone:
-        return "Where exactly does it lie?", f"It {view.verb(line.category)} {place(line.part)}."
+        it, verb = view.pronoun(line), view.verb(line.category)
+        return f"Where exactly is {it}?", f"{capital(it)} {verb} {place(line.part)}."
     return "Where can one of them be found?", f"One of them {view.verb(line.category)} {place(line.part)}."
 
 
 def _look(view: View, line: Line) -> str:
     seen = view.notes.seen.get(line.number, ())
-    size = line.size.partition(",")[0]
+    size, it = line.size.partition(",")[0], capital(view.pronoun(line))
     if len(seen) > 1:
-        return f"It is {seen[0]}. {seen[-1]}"
-    return f"It is {'of medium size' if size == 'medium' else size} compared with the whole scene."
+        return f"{it} is {seen[0]}. {seen[-1]}"
+    return f"{it} is {'of medium size' if size == 'medium' else size} compared with the whole scene."
 
 
 def _on_others(view: View, first: str, certain: list[str]) -> Iterator[Turn]:

@@ -80,7 +80,7 @@ class View:
             return self.notes.scene
         if self.categories:
             first = self.categories[0]
-            return f"{ground(first)} with {self.amounts([first])[0]}"
+            return f"{ground(first).removeprefix('a ')} with {self.amounts([first])[0]}"
         if self.captions:
             words = _VERB.sub("", self.captions[0].rstrip(".")).split()
             if 2 <= len(words) <= 6:
@@ -104,6 +104,10 @@ class View:
         if near.category == line.category and near.category.startswith("other "):
             other = f"the next {near.category.removeprefix('other ')}"
         return f"{beside(near)} {other}"
+
+    def pronoun(self, line: Line) -> str:
+        """How a later question speaks of an object: `it`."""
+        return f"that {line.category}" if family(line.category) == "person" else "it"
 
     def verb(self, category: str) -> str:
         """What one thing of a category does: it lies or stands."""
