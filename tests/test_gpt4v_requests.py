@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gpt4v_asking import Words, picture, subject
 from hypothesis import given
 from hypothesis import strategies as st
-from shared import shared
 
+from gpt4v_asking import Words, picture, subject
 from rs_gpt4v_conversion.config import Generation, load_config
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request
@@ -25,6 +24,7 @@ from rs_gpt4v_conversion.gpt4v.schemas import json_schema
 from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O, ImageRule, image_tokens, text_tokens
 from rs_gpt4v_conversion.images import ReleaseImage, convert
 from rs_gpt4v_conversion.records import Object
+from shared import shared
 
 GOLDEN = Path(__file__).parent / "golden" / "gpt4v_request.json"
 WORDS = Words(prompt="local/1", system="You describe images.", user="What is at 0.1 0.2?", answer_tokens=400)
@@ -155,9 +155,7 @@ def test_room_for_the_answer_is_four_times_what_is_expected_or_what_the_user_say
         {"metadata": {"note": "the key is from-the-environment"}},
     ],
 )
-def test_keys_are_refused_and_never_repeated(
-    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_are_refused_and_never_repeated(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "from-the-environment")
     with pytest.raises(UsageError, match="key") as caught:
         check_parameters(replace(GENERATION, parameters=parameters))

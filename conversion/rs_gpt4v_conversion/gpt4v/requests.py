@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from rs_gpt4v_conversion.config import Generation
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.listing import listed
-from rs_gpt4v_conversion.gpt4v.records import Facts, Request, Stage, Subject
+from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request, Stage, Subject
 from rs_gpt4v_conversion.gpt4v.schemas import json_schema
 from rs_gpt4v_conversion.gpt4v.tokens import A_MESSAGE, GPT_4O, ImageRule, image_tokens, schema_tokens, text_tokens
 from rs_gpt4v_conversion.images import ReleaseImage
@@ -137,7 +137,7 @@ def _body(stage: Stage, rendered: Rendered, generation: Generation, url: str) ->
         ],
     }
     if generation.structured == "json_schema":
-        schema = {"name": stage, "strict": True, "schema": json.loads(_schema(stage))}
+        schema = {"name": stage, "strict": True, "schema": _SCHEMAS[stage]}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif generation.structured == "json_object":
         body["response_format"] = {"type": "json_object"}
@@ -146,9 +146,16 @@ def _body(stage: Stage, rendered: Rendered, generation: Generation, url: str) ->
     return {**body, **generation.parameters}
 
 
+_SCHEMAS = {stage: json_schema(stage) for stage in STAGES}
+
+
 @lru_cache
 def _schema(stage: Stage) -> str:
-    return json.dumps(json_schema(stage), separators=(",", ":"))
+    return json.dumps(_SCHEMAS[stage], separators=(",", ":"))
+
+
+_tokens_of_system = lru_cache(maxsize=64)(text_tokens)
+"""The same words stand in every request of a stage."""
 
 
 def _line(name: str, body: dict[str, Any], image: ReleaseImage) -> bytes:
