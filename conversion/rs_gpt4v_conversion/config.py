@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.records import BoxForm
@@ -21,6 +21,12 @@ ROUNDS = 3
 
 UNFIT_ANSWERS = 0.5
 """Share of answers that may be unfit before a build stops."""
+
+Structured = Literal["json_schema", "json_object", "none"]
+"""How a server is told the form of an answer: by a schema that it enforces, or by words with its JSON mode or none."""
+
+Detail = Literal["low", "high", "auto"]
+"""How closely a vendor's model looks at an image, where it knows the difference."""
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -57,6 +63,8 @@ class Generation:
     model: str = MODEL
     sources: tuple[str, ...] | None = None  # names of those that are asked about, None: all with objects or captions
     boxes: BoxForm = "obb"  # how boxes are written in questions, where objects have both forms
+    structured: Structured = "json_schema"
+    detail: Detail = "high"
     rounds: int = ROUNDS  # times that one request is exported at most
     reject_limit: float = UNFIT_ANSWERS  # share of answers that may be unfit before a build stops
     prices: Path | None = None  # the user's own table
@@ -112,17 +120,17 @@ def _generation(table: dict[str, Any], sources: list[str], path: Path) -> Genera
         raise UsageError(f"{where}: expected a table")
     _known(
         entry,
-        ("requests", "responses", "model", "sources", "boxes", "rounds", "reject_limit", "prices", "parameters",
-         "checks"),
+        ("requests", "responses", "model", "sources", "boxes", "structured", "detail", "rounds", "reject_limit",
+         "prices", "parameters", "checks"),
         where,
     )  # fmt: skip
     named = _strings(entry, "sources", where) if "sources" in entry else None
     for name in named or ():
         if name not in sources:
             raise UsageError(f"{where}: sources names {name!r}{_near(name, sources)}")
-    boxes = entry.get("boxes", "obb")
-    if boxes not in ("obb", "hbb"):
-        raise UsageError(f"{where}: boxes is {boxes!r}, expected 'obb' or 'hbb'")
+    boxes = _choice(entry, "boxes", "obb", get_args(BoxForm), where)
+    structured = _choice(entry, "structured", "json_schema", get_args(Structured), where)
+    detail = _choice(entry, "detail", "high", get_args(Detail), where)
     parameters, checks = _table(entry, "parameters", where), _table(entry, "checks", where)
     for key in ("model", "messages", "response_format"):
         if key in parameters:
@@ -137,12 +145,22 @@ def _generation(table: dict[str, Any], sources: list[str], path: Path) -> Genera
         model=_string(entry, "model", where, default=MODEL),
         sources=named,
         boxes=boxes,
+        structured=structured,
+        detail=detail,
         rounds=_whole(entry, "rounds", "a number of at least 1", where) or ROUNDS,
         reject_limit=_share(entry, UNFIT_ANSWERS, where),
         prices=None if prices is None else path.parent / _string(entry, "prices", where),
         parameters=parameters,
         severities=checks,
     )
+
+
+def _choice(table: dict[str, Any], key: str, default: str, choices: tuple[str, ...], where: str) -> Any:
+    value = table.get(key, default)
+    if value not in choices:
+        *most, last = (repr(choice) for choice in choices)
+        raise UsageError(f"{where}: {key} is {value!r}, expected {', '.join(most)} or {last}")
+    return value
 
 
 def _strings(table: dict[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 import argparse
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.commands import fetch, poll, run, submit
+from rs_gpt4v_conversion.gpt4v.commands import cost, export, fetch, poll, run, submit
 
 COMMANDS: tuple[Any, ...] = (
+    export,
     run,
     submit,
     poll,
     fetch,
+    cost,
 )
 """The modules of the commands, in the order of the work."""
 

@@ -83,6 +83,7 @@ class Request:
     bytes: int  # of its line in the request file
     tokens: int  # of text and image, estimated
     answer_tokens: int  # expected of the answer
+    scale: float = 1.0  # of the image that is sent, against the one whose pixels the annotations count
 
 
 class Outcome(StrEnum):

@@ -14,7 +14,7 @@ Requests and answers are plain files that are only ever added to; the ledger hol
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from rs_gpt4v_conversion.errors import UsageError
@@ -76,9 +76,12 @@ class Workspace:
         return sorted(found, key=lambda p: (STAGES.index(p.stage), p.number))
 
 
+_FIELDS = tuple(field.name for field in fields(Request))
+
+
 def index_line(request: Request) -> str:
     """A request as a line of an index, with its line end."""
-    return json.dumps(asdict(request), ensure_ascii=False) + "\n"
+    return json.dumps({name: getattr(request, name) for name in _FIELDS}, ensure_ascii=False) + "\n"
 
 
 def read_index(path: Path) -> Iterator[Request]:
