@@ -91,7 +91,7 @@ def read_source(spec: SourceSpec, tally: Tally) -> Iterator[Draft]:
             _enter_flaw(item, spec.name, tally)
         else:
             splits = seen.setdefault((item.task, item.image.image_id), set())
-            draft = _enter(item, spec, tally, _clash(item.split, splits, spec))
+            draft = _enter(item, spec, tally, clash(item.split, splits, spec))
             splits.add(item.split)
             if draft is not None:
                 yield draft
@@ -104,10 +104,10 @@ def _look_through(spec: SourceSpec) -> "_Before":
     `limit` leaves the images whose ids' hashes are the smallest, in whatever split they are.
     """
     census = Census()
-    before = _Before(chosen=None if spec.limit is None else _chosen(spec, spec.limit), census=census)
+    before = _Before(chosen=chosen_images(spec), census=census)
     if spec.source.detects:
         progress = Progress(f"looking through {spec.name}", 0, "images")
-        for scene in _scenes(spec, Folder(spec.root), before):
+        for scene in read_items(spec, Folder(spec.root), before.chosen):
             if isinstance(scene, Scene):
                 census.see(sight(scene))
                 progress.advance()
@@ -123,25 +123,33 @@ class _Before:
     chosen: frozenset[str] | None  # the images that `limit` leaves, None: all
     census: Census  # which yes-or-no questions are asked
 
-    def leaves_out(self, image_id: str) -> bool:
-        return self.chosen is not None and image_id not in self.chosen
 
-
-def _chosen(spec: SourceSpec, limit: int) -> frozenset[str]:
+def chosen_images(spec: SourceSpec) -> frozenset[str] | None:
+    """Ids of the images that `limit` leaves, found by reading the source once; None: all."""
+    if spec.limit is None:
+        return None
     items = spec.source.read(Folder(spec.root), spec.options)
     ids = {item.image.image_id for item in items if isinstance(item, Scene | Annotation)}
-    return frozenset(sorted(ids, key=lambda i: hash64(i, "limit"))[:limit])
+    return frozenset(sorted(ids, key=lambda i: hash64(i, "limit"))[: spec.limit])
 
 
-def _scenes(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Scene | Flaw | Note]:
-    """What a reader yields, without the images that `limit` leaves out, and in tiles where it is cut."""
+def read_items(
+    spec: SourceSpec, folder: Folder, chosen: frozenset[str] | None
+) -> Iterator[Annotation | Scene | Flaw | Note]:
+    """What a reader yields, without the images that `limit` leaves out, reduced and in tiles as the options say.
+
+    Args:
+        spec: The source.
+        folder: Its folder.
+        chosen: See `chosen_images`.
+    """
     for item in spec.source.read(folder, spec.options):
         if isinstance(item, Note):
             yield item
         elif isinstance(item, Flaw):
-            if not before.leaves_out(item.image_id):
+            if chosen is None or item.image_id in chosen:
                 yield item
-        elif not before.leaves_out(item.image.image_id):
+        elif chosen is None or item.image.image_id in chosen:
             if spec.max_side is not None:
                 item = replace(item, image=replace(item.image, max_side=spec.max_side))
             if isinstance(item, Annotation):
@@ -152,15 +160,21 @@ def _scenes(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annot
 
 def _asked(spec: SourceSpec, folder: Folder, before: _Before) -> Iterator[Annotation | Flaw | Note]:
     """The same with questions in the place of scenes."""
-    for item in _scenes(spec, folder, before):
+    for item in read_items(spec, folder, before.chosen):
         if isinstance(item, Scene):
             yield from ask(item, before.census)
         else:
             yield item
 
 
-def _clash(split: str, splits: set[str], spec: SourceSpec) -> str:
-    """Why an image that was read before may not come again, or an empty string."""
+def clash(split: str, splits: set[str], spec: SourceSpec) -> str:
+    """Why an image that was read before may not come again, or an empty string.
+
+    Args:
+        split: In which it comes now.
+        splits: In which it came before.
+        spec: The source.
+    """
     if split in splits:
         return "image listed twice"
     if splits and not spec.source.shares_images:
@@ -168,18 +182,18 @@ def _clash(split: str, splits: set[str], spec: SourceSpec) -> str:
     return ""
 
 
-def _enter(item: Annotation, spec: SourceSpec, tally: Tally, clash: str) -> Draft | None:
+def _enter(item: Annotation, spec: SourceSpec, tally: Tally, again: str) -> Draft | None:
     adapted = adapt(item, spec.source, spec.name)
     count = tally.part(item.task, spec.name, item.split)
     count.read_pairs += adapted.read
     count.merged += adapted.merged
-    if clash:
+    if again:
         record = row_id(spec.name, item.split, item.task, item.image.image_id)
         for number in range(adapted.read):
             tally.reject(
                 Reject(
                     id=f"{record}#again-{number}", task=item.task, source=spec.name,
-                    split=item.split, stage="read", reason=clash,
+                    split=item.split, stage="read", reason=again,
                 )
             )  # fmt: skip
         return None

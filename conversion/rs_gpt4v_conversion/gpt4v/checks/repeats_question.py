@@ -1,0 +1,50 @@
+"""Whether an answer says anything that its question does not."""
+
+from collections.abc import Sequence
+
+from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
+from rs_gpt4v_conversion.gpt4v.checks.text import is_word, word_set
+
+_OPEN = word_set("what where how why who when describe explain tell list identify name")
+"""First words of questions whose answer is not among their own words, as it is after `is` or `which`."""
+
+_FORM = word_set(
+    "a an the this that these those of in on at by to from with and is are was were be been do does did "
+    "can could you me it its their there they what where how why who when which describe explain tell "
+    "list identify name please image scene picture photo"
+)
+"""Words that carry no content here."""
+
+_EMPTY = frozenset({
+    "", "n a", "na", "nan", "null", "nil", "unknown", "undefined", "not applicable", "not available", "tbd", "todo",
+    "string", "text", "answer", "description", "placeholder", "lorem ipsum",
+})  # fmt: skip
+
+
+def check(case: Case, notes: Notes) -> None:
+    """Look at each text for content, and at each answer for more than its question."""
+    questions = {p.turn: p.tokens for p in case.pieces if p.kind == "question"}
+    for piece in case.pieces:
+        words = [word for word in piece.tokens if is_word(word)]
+        if len(words) <= 2 and " ".join(words) in _EMPTY:
+            notes.judge(f"{piece.where}: {piece.text[:40]!r} says nothing")
+        elif piece.kind == "statement" and piece.turn in questions:
+            repeats = _repeats(words, [w for w in questions[piece.turn] if is_word(w)])
+            notes.judge(f"{piece.where}: {piece.text[:80]!r} repeats its question" if repeats else "")
+
+
+def _repeats(answer: Sequence[str], question: Sequence[str]) -> bool:
+    if answer == question:
+        return True
+    if not question or question[0] not in _OPEN or "or" in question:
+        return False
+    return set(answer) - _FORM <= set(question)
+
+
+CHECK = Check(
+    name="repeats_question",
+    stages=("local", "global", "detail", "conversation", "reasoning", "planning"),
+    severity="error",
+    says="Every text says something, and an answer says more than its question.",
+    judge=check,
+)
