@@ -115,7 +115,7 @@ class Scripted:
                 """Nothing on stderr."""
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 with lock:
                     number = len(scripted.bodies)
                     scripted.bodies.append(body)
@@ -129,7 +129,8 @@ class Scripted:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST
+            def do_GET(self) -> None:
+                self.do_POST()
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
