@@ -4,6 +4,7 @@ Each step is written down before the next begins (state.py), and a batch carries
 a kill a batch that was made and not written down is found in the vendor's list, and not made, and paid for, again.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index
 
 if TYPE_CHECKING:
     import openai
+    from openai import BaseModel
 
 TIMEOUT = 600.0
 """Seconds without a byte, of uploads and downloads, too."""
@@ -42,12 +44,17 @@ class Vendor:
     listed: dict[str, dict[str, Any]] | None = None  # batches by the sha256 of their request files
     hidden: int = field(default=0)  # lines that held the key
 
+    def taken(self, model: "BaseModel") -> dict[str, Any]:
+        """An object of the API as it is kept: without the key, should the server have written it there."""
+        content: dict[str, Any] = json.loads(self.server.hide_bytes(json.dumps(model.to_dict()).encode()))
+        return content
+
     def batches(self, *, anew: bool = False) -> dict[str, dict[str, Any]]:
         """The batches that are at work or brought something, the last of each request file."""
         if self.listed is None or anew:
             client = self.client
-            found: list[dict[str, Any]] = call(
-                self.server, "listing batches", lambda: [b.to_dict() for b in client.batches.list(limit=100)]
+            found = call(
+                self.server, "listing batches", lambda: [self.taken(b) for b in client.batches.list(limit=100)]
             )
             self.listed = {}
             for batch in sorted(found, key=lambda b: int(b.get("created_at") or 0)):
@@ -148,7 +155,7 @@ def _is_there(vendor: Vendor, name: str) -> bool:
 def _upload(vendor: Vendor, path: Path) -> dict[str, Any]:
     def once() -> dict[str, Any]:
         with path.open("rb") as content:  # sent as it is read
-            return vendor.client.files.create(file=(path.name, content), purpose="batch").to_dict()
+            return vendor.taken(vendor.client.files.create(file=(path.name, content), purpose="batch"))
 
     return call(vendor.server, f"uploading {path.name}", once)
 
@@ -162,10 +169,11 @@ def _create(vendor: Vendor, part: Part, state: State) -> tuple[dict[str, Any], b
     upload = str((state.upload or {})["id"])
 
     def once() -> dict[str, Any]:
-        return vendor.client.batches.create(
+        batch = vendor.client.batches.create(
             input_file_id=upload, endpoint=endpoint, completion_window="24h",
             metadata={"file": part.path.name, "sha256": state.sha256},
-        ).to_dict()  # fmt: skip
+        )  # fmt: skip
+        return vendor.taken(batch)
 
     attempt = 0
     while True:
@@ -207,7 +215,7 @@ def poll(vendor: Vendor, parts: Sequence[Part]) -> list[tuple[Part, State]]:
 
 
 def _retrieve(vendor: Vendor, name: str) -> dict[str, Any]:
-    return call(vendor.server, f"asking for batch {name}", lambda: vendor.client.batches.retrieve(name).to_dict())
+    return call(vendor.server, f"asking for batch {name}", lambda: vendor.taken(vendor.client.batches.retrieve(name)))
 
 
 def watch(
