@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.config import SourceSpec, load_config
-from rs_gpt4v_conversion.gpt4v.compiling import Unfit, compiled, plan_text
-from rs_gpt4v_conversion.gpt4v.records import Accepted, Facts, Stage, Subject
+from rs_gpt4v_conversion.gpt4v.compiling import compiled, plan_text
+from rs_gpt4v_conversion.gpt4v.records import Accepted, Facts, Rejected, Stage, Subject
 from rs_gpt4v_conversion.reading import Generated, Tally, enter
 from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Object
 
@@ -31,14 +31,14 @@ def answer(stage: Stage, record: str = "dior/train/7", **content: Any) -> Accept
 class Answered:
     """The ledger's part that is asked here."""
 
-    def __init__(self, *accepted: Accepted, unfit: dict[tuple[str, str], Unfit] | None = None) -> None:
+    def __init__(self, *accepted: Accepted, unfit: dict[tuple[str, str], Rejected] | None = None) -> None:
         self.by_stage = {(a.stage, a.record): a for a in accepted}
         self.bad = unfit or {}
 
     def accepted(self, stage: Stage, record: str) -> Accepted | None:
         return self.by_stage.get((stage, record))
 
-    def unfit(self, stage: Stage, record: str) -> Unfit | None:
+    def rejected(self, stage: Stage, record: str) -> Rejected | None:
         return self.bad.get((stage, record))
 
 
@@ -119,7 +119,7 @@ def test_the_test_split_has_the_papers_question_and_train_has_several(sample: Pa
 
 
 def test_an_unfit_answer_is_one_reject_and_none_where_nothing_came(sample: Path) -> None:
-    bad = {("detail", "dior/train/7"): Unfit(reason="refused", detail="I cannot help with that.")}
+    bad = {("detail", "dior/train/7"): Rejected(reason="refused", detail="I cannot help with that.")}
     made, tally = drafts(Answered(CONVERSATION, unfit=bad), subject(), subject("8"), spec=dior(sample))
     assert [d.task for d in made] == ["conversation"]
     (reject,) = tally.rejects

@@ -9,22 +9,13 @@ a flaw of one pair, with the reason; one that never came is nothing.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rs_gpt4v_conversion.gpt4v.listing import listed
-from rs_gpt4v_conversion.gpt4v.records import TASKS, Accepted, Stage, Subject
+from rs_gpt4v_conversion.gpt4v.records import TASKS, Accepted, Rejected, Stage, Subject
 from rs_gpt4v_conversion.reading import Generated
 from rs_gpt4v_conversion.records import Annotation, Flaw, Turn
 from rs_gpt4v_conversion.templates import DETAIL, PLANNING, Template, choose
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unfit:
-    """Why the last answer of a stage about a record is not used."""
-
-    reason: str  # an outcome, or the name of a check
-    detail: str
 
 
 class Judged(Protocol):
@@ -34,7 +25,7 @@ class Judged(Protocol):
         """The accepted answer of a stage about a record."""
         ...
 
-    def unfit(self, stage: Stage, record: str) -> Unfit | None:
+    def rejected(self, stage: Stage, record: str) -> Rejected | None:
         """What became of the last answer where none was accepted; None where none came."""
         ...
 
@@ -57,11 +48,11 @@ def compiled(subjects: Iterable[Subject], answers: Judged, books: Generated) -> 
             if accepted is not None:
                 books.used[stage, accepted.prompt, accepted.model] += 1
                 turns.setdefault(task, []).extend(_turns(accepted, subject))
-            elif (unfit := answers.unfit(stage, subject.record)) is not None:
-                books.unfit[stage, unfit.reason] += 1
+            elif (rejected := answers.rejected(stage, subject.record)) is not None:
+                books.unfit[stage, rejected.reason] += 1
                 yield Flaw(
                     task=task, split=subject.split, image_id=subject.image.image_id, record=stage,
-                    reason=unfit.reason, detail=unfit.detail, stage="gpt4v",
+                    reason=rejected.reason, detail=rejected.detail, stage="gpt4v",
                 )  # fmt: skip
         for task, said in turns.items():
             yield Annotation(

@@ -6,9 +6,9 @@ where they are, after those that were imported.
 """
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from glob import glob
 from pathlib import Path
 
 from rs_gpt4v_conversion.config import Config, Generation
@@ -35,7 +35,7 @@ def gathered(config: Config, folder: Path, tally: Tally) -> Iterator[Ledger | No
         tally: Learns which files were read.
 
     Raises:
-        UsageError: A pattern of `responses` names no file, or a file is not what it should be.
+        UsageError: A file is not what it should be.
     """
     if config.gpt4v is None:
         yield None
@@ -68,21 +68,30 @@ def _link(config: Config, generation: Generation, folder: Path) -> dict[str, str
         (here.answers / path.name).symlink_to(path.resolve())
         digests[f"answers/{path.name}"] = sha256(path)
         last = max(last, int(path.name.split("-")[0]))
-    for number, path in enumerate(_responses(config, generation), last + 1):
+    for number, path in enumerate(response_files(config, generation), last + 1):
         digest = sha256(path)
         if digest in digests.values():
             continue  # imported already
-        (here.answers / f"{number:06d}-{path.name}").symlink_to(path.resolve())
+        name = f"{number:06d}-{path.name}"
+        (here.answers / name).symlink_to(path.resolve())
+        foreign = path.with_name(f"{path.name}.map.csv")
+        if foreign.is_file():
+            (here.answers / f"{name}.map.csv").symlink_to(foreign.resolve())
+            digests[foreign.name] = sha256(foreign)
         digests[path.name] = digest
     return digests
 
 
-def _responses(config: Config, generation: Generation) -> list[Path]:
-    """The files that `[gpt4v] responses` names, pattern by pattern, each once."""
+def response_files(config: Config, generation: Generation) -> list[Path]:
+    """The files that `[gpt4v] responses` names, pattern by pattern and by path, each once.
+
+    A pattern that names none is said on stderr: the answers may be yet to come.
+    """
     found: dict[Path, None] = {}
     for pattern in generation.responses:
-        paths = [Path(p) for p in sorted(glob(str(pattern)))]
+        root = Path(pattern.anchor)
+        paths = [p for p in sorted(root.glob(str(pattern.relative_to(root)))) if p.is_file()]
         if not paths:
-            raise UsageError(f"{config.path}, [gpt4v]: responses names {pattern}, and there is no such file")
-        found.update(dict.fromkeys(p for p in paths if p.is_file()))
+            sys.stderr.write(f"{config.path}, [gpt4v]: responses names {pattern}, and there is no such file yet\n")
+        found.update(dict.fromkeys(p for p in paths if not p.name.endswith(".map.csv")))
     return list(found)

@@ -8,6 +8,7 @@ or the ledger is damaged. One process at a time may do so; any number may read m
 import contextlib
 import fcntl
 import hashlib
+import json
 import sqlite3
 import time
 from collections import OrderedDict
@@ -23,7 +24,7 @@ from rs_gpt4v_conversion.gpt4v.answer_files import read_item
 from rs_gpt4v_conversion.gpt4v.intake import FACTS, Intake, Stale
 from rs_gpt4v_conversion.gpt4v.judging import Checks, Judge, Unfit, load_checks, read_answer, read_foreign
 from rs_gpt4v_conversion.gpt4v.ledger_tables import OFFSET_BITS, clear, open_tables, remove_tables
-from rs_gpt4v_conversion.gpt4v.records import STAGES, Accepted, Facts, Stage, Usage
+from rs_gpt4v_conversion.gpt4v.records import STAGES, Accepted, Facts, Rejected, Stage, Usage
 from rs_gpt4v_conversion.gpt4v.replies import read_reply
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.progress import Progress
@@ -225,6 +226,23 @@ class Ledger:
             ) from None
         return Accepted(stage=stage, record=record, prompt=prompt, model=model, content=answer.model_dump())
 
+    def rejected(self, stage: Stage, record: str) -> Rejected | None:
+        """Why the last answer of a stage about a record cannot be used; None where one can, or none came.
+
+        Of several requests the one that was exported last counts, of those with an answer.
+        """
+        if self.accepted(stage, record) is not None:
+            return None
+        row = self.connection.execute(_REJECTED, (record, stage)).fetchone()
+        if row is None:
+            row = self.connection.execute(_REJECTED_FOREIGN, (record, stage)).fetchone()
+        if row is None:
+            return None
+        outcome, detail, held, findings = row
+        if held is None:
+            return Rejected(reason=outcome, detail=detail)
+        return Rejected(reason=held, detail=next(said for check, said in json.loads(findings) if check == held))
+
     def pending(self, stage: Stage | None = None, reason: str | None = None) -> Iterator[str]:
         """Ids of requests without an accepted answer, in the order of their first export.
 
@@ -308,6 +326,15 @@ WHERE r.record = ? AND r.stage = ? ORDER BY r.exported DESC LIMIT 1
 _ACCEPTED_FOREIGN = """
 SELECT f.prompt, a.id, a.length, a.model, f.form FROM foreign_answers f JOIN answers a ON a.id = f.answer
 WHERE f.record = ? AND f.stage = ? AND f.accepted ORDER BY f.answer LIMIT 1
+"""
+
+_REJECTED = """
+SELECT a.outcome, a.detail, a.held, a.findings FROM requests r JOIN answers a ON a.id = r.last
+WHERE r.record = ? AND r.stage = ? ORDER BY r.exported DESC LIMIT 1
+"""
+_REJECTED_FOREIGN = """
+SELECT a.outcome, a.detail, a.held, a.findings FROM foreign_answers f JOIN answers a ON a.id = f.answer
+WHERE f.record = ? AND f.stage = ? ORDER BY f.answer DESC LIMIT 1
 """
 
 

@@ -144,6 +144,14 @@ class Accepted:
     content: dict[str, Any]  # fits the stage's schema, see schemas.py
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Why the last answer of a stage about a record cannot be used."""
+
+    reason: str  # an outcome, or the name of a check
+    detail: str
+
+
 class Answers(Protocol):
     """Where accepted answers are looked up: the ledger, or a dictionary in a test."""
 
