@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rs_gpt4v_conversion.config import Config, Generation
-from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import sha256
 from rs_gpt4v_conversion.gpt4v.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.records import Facts

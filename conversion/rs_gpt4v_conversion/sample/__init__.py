@@ -15,6 +15,7 @@
     NWPU VHR-10, DOTA                              field.py draws, nwpu_vhr10.py and dota.py write
     conversations in LLaVA's form                  llava.py draws and writes
     DIOR, HRRSD, MSAR, HRSC2016, FAIR1M            field.py draws, xml_files.py and a module each write
+    requests and answers of the GPT-4V stage       generation.py asks, gpt4v/stub answers
 
 Every picture is drawn and every sentence written here: nothing comes from the datasets. The real
 ones are too large for a demo and most may not be passed on; what a build must survive in them is in
@@ -30,6 +31,7 @@ from rs_gpt4v_conversion.sample.dior_rsvg import write_dior_rsvg
 from rs_gpt4v_conversion.sample.dota import write_dota
 from rs_gpt4v_conversion.sample.fair1m import write_fair1m
 from rs_gpt4v_conversion.sample.floodnet_vqa import write_floodnet_vqa
+from rs_gpt4v_conversion.sample.generation import TABLE, write_generation
 from rs_gpt4v_conversion.sample.hit_uav import write_hit_uav
 from rs_gpt4v_conversion.sample.hrrsd import write_hrrsd
 from rs_gpt4v_conversion.sample.hrsc2016 import write_hrsc2016
@@ -120,6 +122,7 @@ def draw_sample(folder: Path, *, images: int = 12, seed: int = 0) -> SampleSumma
         write(folder / root, images, seed)
     sources_toml = folder / "sources.toml"
     sources_toml.write_bytes(_sources_toml().encode())
+    write_generation(folder, sources_toml, seed)
     return SampleSummary(folder=folder, sources_toml=sources_toml, images=dict.fromkeys(SOURCES, images))
 
 
@@ -135,4 +138,4 @@ def _require_empty(folder: Path) -> None:
 def _sources_toml() -> str:
     head = 'version = "0.1.0"\ndate = "2026-01-01"\n'
     tables = (f'\n[[source]]\nkind = "{k}"\nroot = "{root}"\n' for k, (root, _) in SOURCES.items())
-    return head + "".join(tables)
+    return head + "".join(tables) + TABLE
