@@ -123,6 +123,7 @@ class Reply:
     fingerprint: str = ""  # `system_fingerprint`
     finish: str = ""  # `finish_reason` or what stands for it
     usage: Usage = Usage()
+    readable: bool = True  # False: the line is no JSON object, so that nothing is known of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

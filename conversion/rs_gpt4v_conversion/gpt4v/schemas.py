@@ -18,7 +18,7 @@ Number = Annotated[int, Field(ge=1)]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Relation(_Answer):
@@ -129,6 +129,31 @@ ANSWERS: dict[Stage, type[_Answer]] = {
     "reasoning": ReasoningAnswer,
     "planning": PlanningAnswer,
 }
+
+
+class ForeignConversation(ConversationAnswer):
+    """A conversation that someone else asked for: of any length."""
+
+    turns: Annotated[list[ConversationTurn], Field(min_length=1)]
+
+
+class ForeignReasoningItem(ReasoningItem):
+    """A question of someone else's that needs reasoning; of which kind need not be stated."""
+
+    # wider than ours, which no reader of an item minds
+    kind: Literal["hypothetical", "purpose", "inference", "unstated"] = "unstated"  # type: ignore[assignment]
+
+
+class ForeignReasoning(ReasoningAnswer):
+    """Complex reasoning that someone else asked for: any number of questions of any kind."""
+
+    items: Annotated[list[ForeignReasoningItem], Field(min_length=1)]  # type: ignore[assignment]
+
+
+FOREIGN: dict[Stage, type[_Answer]] = {
+    **ANSWERS, "conversation": ForeignConversation, "reasoning": ForeignReasoning,
+}  # fmt: skip
+"""The form of answers to questions that were not ours, as a map brings them in (see mapping.py)."""
 
 
 def json_schema(stage: Stage) -> dict[str, Any]:
