@@ -2,7 +2,7 @@
 
 *export* is `exporting.export` over generated JPEGs of about 75 KB: it reads and hashes each, proves that it is whole,
 fills in the prompt of stage local with twenty objects, writes its line and its index line, and waits for the disk at
-the end of each file. *plain* reads each file and writes `json.dumps` of a body of the same length, without proof, id and
+the end of each file. *plain* reads each file and writes `json.dumps` of a body with other text, without proof, id and
 index; *copy* writes the bytes of the export's request files once more, and nothing else. Prints CPU seconds (all
 processes), wall seconds, MB a second and the peak of memory (PSS over all processes), and what was written.
 

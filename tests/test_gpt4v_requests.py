@@ -222,6 +222,19 @@ def test_patches_never_exceed_their_number(width: int, height: int) -> None:
     assert 1 <= image_tokens(ImageRule(rule="patches", side=32, most=1536), width, height, "high") <= 1536
 
 
+@given(st.text(st.characters(codec="ascii")))
+def test_tokens_of_text_are_its_pieces(text: str) -> None:
+    spaces = r"[ \t\r\x0b\x0c\x1c-\x1f]"
+    pieces = rf"[A-Za-z]{{1,9}}|[0-9]{{1,3}}|{spaces}(?=[0-9])|\n+|_+|[^\w\s]+"
+    assert text_tokens(text) == len(re.findall(pieces, text))
+
+
+def test_a_text_in_another_script_has_tokens_too() -> None:
+    assert text_tokens("") == 0
+    assert text_tokens("航空母舰") == 2
+    assert text_tokens("\ud800") == 1  # half of a pair
+
+
 def test_tokens_of_text_are_near_those_that_a_vendor_counted() -> None:
     inputs = [json.loads(line) for line in shared("realdata", "openai_batch", "input_two_requests.jsonl").open()]
     outputs = [json.loads(line) for line in shared("realdata", "openai_batch", "output_two_requests.jsonl").open()]

@@ -73,8 +73,8 @@ class Rounds(Protocol):
         """Ids of requests without an accepted answer, in the order of their export."""
         ...
 
-    def replies(self, custom_id: str) -> int:
-        """Number of lines of answer files that are about a request, of whatever kind."""
+    def replies(self, stage: Stage) -> Mapping[str, int]:
+        """Number of lines of answer files about each of these requests, if there are any."""
         ...
 
 
@@ -198,6 +198,7 @@ def repeat(
     exported = Exported(stage)
     with opened(workspace):
         pending = tuple(ledger.pending(stage, reason))
+        replies = ledger.replies(stage)
         places = _places(workspace, stage, frozenset(pending))
         due = [places[name] for name in pending]
         due = _fitting(due, chosen or Chosen())
@@ -209,15 +210,15 @@ def repeat(
             for place in due:
                 progress.advance()
                 record = place.request.record
-                replies = ledger.replies(place.request.custom_id)
+                came = replies.get(place.request.custom_id, 0)
                 if place.request.round >= rounds:
                     exported.leave_out(ROUNDS_OVER, record, f"{place.request.round} times")
-                elif reason != "unanswered" and replies <= place.request.replies:
+                elif reason != "unanswered" and came <= place.request.replies:
                     exported.leave_out(WAITING, record)
                 elif place.request.bytes > writer.limits.bytes:
                     exported.leave_out(TOO_LARGE, record, f"{place.request.bytes:,} bytes")
                 else:
-                    again = replace(place.request, round=place.request.round + 1, replies=replies)
+                    again = replace(place.request, round=place.request.round + 1, replies=came)
                     writer.add(again, place.line())
                     exported.enter(again)
         progress.close()
