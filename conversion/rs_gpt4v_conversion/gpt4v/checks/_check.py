@@ -1,0 +1,130 @@
+"""What a check is, what it sees and what it says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel
+
+from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, find_claims, narrowed, other_things
+from rs_gpt4v_conversion.gpt4v.checks.known import Known
+from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon
+from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, asserted, find_mentions
+from rs_gpt4v_conversion.gpt4v.checks.text import Piece, pieces
+from rs_gpt4v_conversion.gpt4v.listing import listed
+from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Stage
+from rs_gpt4v_conversion.records import BoxForm
+
+Severity = Literal["error", "warn"]
+"""An error keeps an answer out of the release; a warning is counted and said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one check says of one answer."""
+
+    findings: tuple[Finding, ...] = ()
+    claims: int = 0  # that the answer makes and that fall under the check
+    judged: int = 0  # of them, those that the annotations or the rule could decide
+
+
+class Case:
+    """An answer and all that it is held against; what several checks need is worked out once."""
+
+    def __init__(self, stage: Stage, answer: BaseModel, facts: Facts, boxes: BoxForm, width: int, height: int) -> None:
+        self.stage, self.answer, self.facts, self.boxes = stage, answer, facts, boxes
+        self.width, self.height = width, height  # of the image that was sent, pixels
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """All texts of the answer."""
+        return pieces(self.answer)
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """All words and marks of the answer, in lower case."""
+        return frozenset().union(*[piece.tokens for piece in self.pieces])
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """What words mean which category."""
+        facts = self.facts
+        own = dict.fromkeys(o.category for o in facts.objects)
+        return lexicon(tuple(sorted({*facts.searched, *facts.uncertain, *own})))
+
+    @cached_property
+    def known(self) -> Known:
+        """What the annotations say of a concept."""
+        return Known(self.facts, self.lexicon)
+
+    @cached_property
+    def mentions(self) -> list[Mention]:
+        """Where the texts speak of a concept."""
+        return find_mentions(self.pieces, self.lexicon)
+
+    @cached_property
+    def asserted(self) -> list[Mention]:
+        """Of these, what is said to be there."""
+        return [mention for mention in self.mentions if asserted(mention)]
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """What numbers the texts say of a concept."""
+        claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions))
+        return narrowed(self.pieces, self.mentions, claims)
+
+    @cached_property
+    def other_claims(self) -> list[Claim]:
+        """What numbers the texts say of other things: `three buildings`."""
+        return narrowed(self.pieces, self.mentions, find_claims(other_things(self.pieces, self.lexicon)))
+
+    @cached_property
+    def listed(self) -> tuple[int, ...]:
+        """Positions in the facts' objects of numbers 1, 2, ... of the question's list."""
+        return listed(self.facts)
+
+    @property
+    def scale(self) -> float | None:
+        """Pixels of the sent image to one of the annotated image; None where the annotations state no size."""
+        return self.width / self.facts.width if self.facts.width else None
+
+
+@dataclass(slots=True)
+class Notes:
+    """Collects what a check finds."""
+
+    check: str
+    findings: list[Finding] = field(default_factory=list)
+    claims: int = 0
+    judged: int = 0
+
+    def hold(self, detail: str) -> None:
+        """Enter a finding: what the answer says, and what is known."""
+        self.findings.append(Finding(check=self.check, detail=detail))
+
+    def judge(self, fault: str = "") -> None:
+        """Enter a claim that could be decided, and what is wrong with it."""
+        self.claims += 1
+        self.judged += 1
+        if fault:
+            self.hold(fault)
+
+    def leave(self) -> None:
+        """Enter a claim that could not be decided."""
+        self.claims += 1
+
+    def verdict(self) -> Verdict:
+        """All of it."""
+        return Verdict(findings=tuple(self.findings), claims=self.claims, judged=self.judged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that an answer is checked for."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    severity: Severity  # unless the user says otherwise
+    says: str  # a sentence for people: what holds where nothing is found
+    judge: Callable[[Case, Notes], None]

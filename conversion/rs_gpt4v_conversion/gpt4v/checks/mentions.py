@@ -1,0 +1,138 @@
+"""Where texts speak of the lexicon's concepts, and whether they say that one is there.
+
+Only a plain statement says so. Sentences with a negation, a doubt, a condition or a habit (`no ships`, `if a ship
+were`, `ships usually`) say nothing of what is in the image, nor does a purpose (`for vehicles`, `used by aircraft`), a
+comparison (`like a ship`) or a noun that only describes the next one (`airport terminal`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase
+from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence, word_set
+
+NEGATIONS = word_set(
+    "no not without absence absent lack lacks lacking neither nor never none nothing free devoid zero "
+    "cannot isn't aren't wasn't doesn't don't can't couldn't isn’t aren’t doesn’t don’t can’t unlike "
+    "instead except nobody hardly"
+)
+DOUBTS = word_set(
+    "if were would could might may should must will perhaps possibly possible probably likely unlikely "
+    "potentially potential maybe appears appear seem seems seemingly suggest suggests suggesting indicate "
+    "indicates indicating imply implies hypothetical hypothetically suppose imagine assuming unless "
+    "whether usually typically often commonly generally normally future planned proposed expected"
+)
+PURPOSES = word_set(
+    "for allow allows allowing enable enables enabling permit permits accommodate accommodates "
+    "accommodating serve serves serving support supports supporting facilitate facilitates designed "
+    "intended used like resembles resembling than need needs require requires handle handles handling "
+    "receive receives"
+)
+"""Before a mention, at most `_REACH` tokens away."""
+
+_REACH = 5
+_FOLLOWERS = word_set(
+    "terminal terminals building buildings apron runway runways traffic access lane lanes track tracks "
+    "movement movements parking park deck pier piers basin yard yards hangar hangars owner owners stop "
+    "size sized length width lengths widths area facility facilities complex grounds operation operations "
+    "tower towers entrance gate gates maintenance repair license plate plates roof roofs wake wakes crew "
+    "door doors window windows bay bays stand stands seating hub zone route routes infrastructure wing "
+    "wings"
+)
+"""Nouns that a singular before them only describes."""
+
+_VERBAL = word_set("to that which who can will they we")
+"""Before `bridge` or `ship`: a verb."""
+
+_DETERMINERS = word_set(
+    "a an the this that these those each every another several many some few multiple numerous various "
+    "both all its single one visible other two three"
+)
+_INTRODUCING = word_set(
+    "with are is see shows show showing contains contain features include includes including has have"
+)
+_MODIFIERS = 3
+
+
+class Mention(NamedTuple):
+    """Words of a text that mean a concept."""
+
+    piece: Piece
+    start: int  # of its tokens
+    end: int
+    concept: str
+    one: bool  # they may be a singular
+    many: bool
+    begin: int  # of its sentence
+    finish: int  # of its sentence: the mark there, or the end of the text
+    plain: bool  # whether the sentence states something: no question, no negation, no doubt
+
+
+def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
+    """All mentions, whatever is said of them, in the order of the texts."""
+    first = lexicon.first
+    found: list[Mention] = []
+    for piece in pieces:
+        words, past = piece.tokens, 0
+        begin = finish = -1
+        plain = False
+        for i in [i for i, word in enumerate(words) if word in first]:
+            phrase = _longest(words, i, first[words[i]]) if i >= past else None
+            if phrase is None:
+                continue
+            past = i + len(phrase.words)
+            if not phrase.concept or _describes(words, i, past, phrase):
+                continue
+            if i >= finish:
+                begin, finish = sentence(words, i)
+                plain = is_plain(words, begin, finish)
+            found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
+    return found
+
+
+def _longest(words: Sequence[str], at: int, phrases: Sequence[Phrase]) -> Phrase | None:
+    for phrase in phrases:
+        size = len(phrase.words)
+        if size == 1 or tuple(words[at : at + size]) == phrase.words:
+            return phrase
+    return None
+
+
+def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bool:
+    """Whether a phrase only describes another word, or is a verb."""
+    after = words[end] if end < len(words) else "."
+    before = words[start - 1] if start else "."
+    if "-" in (before, after) or (phrase.one and after in _FOLLOWERS):
+        return True
+    return phrase.words in (("bridge",), ("ship",), ("ships",), ("dam",), ("jet",)) and before in _VERBAL
+
+
+def asserted(mention: Mention) -> bool:
+    """Whether a text says plainly that what is mentioned is there."""
+    piece, start = mention.piece, mention.start
+    if not mention.plain or piece.kind != "statement" or piece.imagined:
+        return False
+    if not PURPOSES.isdisjoint(piece.tokens[max(mention.begin, start - _REACH) : start]):
+        return False
+    return _is_introduced(piece.tokens, mention.begin, mention)
+
+
+def is_plain(words: Sequence[str], begin: int, end: int) -> bool:
+    """Whether a sentence states something: no question, no negation, no doubt."""
+    if end < len(words) and "?" in words[end]:
+        return False
+    said = words[begin:end]
+    return NEGATIONS.isdisjoint(said) and DOUBTS.isdisjoint(said)
+
+
+def _is_introduced(words: Sequence[str], begin: int, mention: Mention) -> bool:
+    """Whether a determiner or a number stands before the noun and its modifiers, or it begins or is shown as it is."""
+    at = mention.start
+    if at == begin or words[at - 1] in _INTRODUCING:
+        return mention.many or at == begin
+    for word in reversed(words[max(begin, at - 1 - _MODIFIERS) : at]):
+        if word in _DETERMINERS or is_number(word):
+            return True
+        if not is_word(word):
+            return False
+    return False

@@ -1,0 +1,55 @@
+"""Boxes of answers and of annotations as polygons, all of an answer at once.
+
+Shares of the image's width and height, origin at its top left corner; a box is four numbers (x1 y1 x2 y2) or eight (x y
+of four corners).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from rs_gpt4v_conversion.gpt4v.listing import extent
+from rs_gpt4v_conversion.records import Object
+
+FARTHEST = 10.0
+"""Times the image's side: a number beyond is no place, and may be too large to reckon with."""
+
+
+def is_shape(box: Sequence[float]) -> bool:
+    """Whether numbers can be the corners of a box, wherever it lies."""
+    return len(box) in (4, 8) and all(math.isfinite(v) and abs(v) <= FARTHEST for v in box)
+
+
+def polygons(boxes: Sequence[Sequence[float]]) -> NDArray[Any]:
+    """One polygon a box; the boxes are shapes."""
+    corners = [box if len(box) == 8 else _corners(box) for box in boxes]
+    array = np.array(corners, dtype=np.float64).reshape(-1, 4, 2)
+    return np.atleast_1d(shapely.polygons(array)) if len(array) else np.empty(0, dtype=object)
+
+
+def overlaps(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+    """Intersection over union, pair by pair; 0 where one is no simple polygon or has no area."""
+    found = np.zeros(len(ones))
+    sound = shapely.is_valid(ones) & shapely.is_valid(others)
+    a, b = ones[sound], others[sound]
+    shared = shapely.area(shapely.intersection(a, b))
+    union = shapely.area(a) + shapely.area(b) - shared
+    found[sound] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return found
+
+
+def annotated(item: Object, numbers: int, width: int, height: int) -> tuple[float, ...] | None:
+    """The box of an annotated object in shares, of eight numbers if an answer's is and the object has them."""
+    box = item.obb if numbers == 8 and item.obb is not None else extent(item)
+    if box is None:
+        return None
+    return tuple(v / (height if i % 2 else width) for i, v in enumerate(box))
+
+
+def _corners(box: Sequence[float]) -> tuple[float, ...]:
+    x1, y1, x2, y2 = box
+    return (x1, y1, x2, y1, x2, y2, x1, y2)

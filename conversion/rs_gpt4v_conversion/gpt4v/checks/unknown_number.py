@@ -1,0 +1,50 @@
+"""Whether the numbers by which an answer names objects are those of the question's list."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
+from rs_gpt4v_conversion.gpt4v.schemas import ConversationAnswer, LocalAnswer, PlanningAnswer, ReasoningAnswer
+
+
+def check(case: Case, notes: Notes) -> None:
+    """Hold every number against the length of the list."""
+    most = len(case.listed)
+    for where, number in _numbers(case.answer):
+        notes.judge(f"{where}: object {number}, the list has {most}" if number > most else "")
+    if isinstance(case.answer, LocalAnswer):
+        _twice(case.answer, notes)
+
+
+def _numbers(answer: BaseModel) -> Iterator[tuple[str, int]]:
+    if isinstance(answer, LocalAnswer):
+        for item in answer.objects:
+            yield f"object {item.number}", item.number
+            for relation in item.relations:
+                yield f"object {item.number}, relation", relation.to
+    elif isinstance(answer, ConversationAnswer):
+        yield from ((f"turn {i}", n) for i, turn in enumerate(answer.turns, 1) for n in turn.objects)
+    elif isinstance(answer, ReasoningAnswer):
+        yield from ((f"item {i}", n) for i, item in enumerate(answer.items, 1) for n in item.objects)
+    elif isinstance(answer, PlanningAnswer):
+        yield from ((f"step {i}", n) for i, step in enumerate(answer.steps, 1) for n in step.objects)
+
+
+def _twice(answer: LocalAnswer, notes: Notes) -> None:
+    seen: set[int] = set()
+    for item in answer.objects:
+        if item.number in seen:
+            notes.hold(f"object {item.number} is described twice")
+        seen.add(item.number)
+        if any(relation.to == item.number for relation in item.relations):
+            notes.hold(f"object {item.number} is related to itself")
+
+
+CHECK = Check(
+    name="unknown_number",
+    stages=("local", "conversation", "reasoning", "planning"),
+    severity="error",
+    says="Objects are named by numbers of the question's list, each is described once, and none is related to itself.",
+    judge=check,
+)
