@@ -1,10 +1,10 @@
 """What an export of requests costs beside the plain way and beside copying the same bytes, in the same run.
 
 *export* is `exporting.export` over generated JPEGs of about 75 KB: it reads and hashes each, proves that it is whole,
-writes its line and its index line, and waits for the disk at the end of each file. *plain* reads each file and writes
-`json.dumps` of the body, without proof, id and index; *copy* writes the bytes of the export's request files once more,
-and nothing else. Prints CPU seconds (all processes), wall seconds, MB a second and the peak of memory (PSS over all
-processes), and what was written.
+fills in the prompt of stage local with twenty objects, writes its line and its index line, and waits for the disk at
+the end of each file. *plain* reads each file and writes `json.dumps` of a body with other text, without proof, id and
+index; *copy* writes the bytes of the export's request files once more, and nothing else. Prints CPU seconds (all
+processes), wall seconds, MB a second and the peak of memory (PSS over all processes), and what was written.
 
     python benchmarks/gpt4v_export.py [--images 2000] [--workers 2] [--rounds 1] [--folder DIR]
 """
@@ -21,9 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -32,19 +30,17 @@ from build import _jpeg
 from rs_gpt4v_conversion.config import Generation, SourceSpec
 from rs_gpt4v_conversion.gpt4v.exporting import Asking, export
 from rs_gpt4v_conversion.gpt4v.parts import MOST_BYTES, MOST_REQUESTS, Limits
-from rs_gpt4v_conversion.gpt4v.records import Facts, Stage, Subject
+from rs_gpt4v_conversion.gpt4v.prompts import render
+from rs_gpt4v_conversion.gpt4v.records import Facts, Subject
 from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, read_index
-from rs_gpt4v_conversion.records import BoxForm, ImageRef, Object
+from rs_gpt4v_conversion.records import ImageRef, Object
 from rs_gpt4v_conversion.sources import known_sources
 
 FIGURES = 300
 """Distinct pictures; the files differ by a comment, so that each has bytes of its own."""
 
 OBJECTS = tuple(Object(category="ship", bbox=(5.0 * i, 5.0 * i, 5.0 * i + 40, 5.0 * i + 30)) for i in range(20))
-SYSTEM = (
-    "You describe one object after the other of a remote sensing image, each in the terms of what can be seen. " * 20
-)
 
 
 def draw(folder: Path, images: int) -> Path:
@@ -62,30 +58,13 @@ def draw(folder: Path, images: int) -> Path:
     return root
 
 
-@dataclass(frozen=True)
-class Words:
-    prompt: str
-    system: str
-    user: str
-    answer_tokens: int
-
-
-def render(
-    stage: Stage, facts: Facts, *, boxes: BoxForm, width: int, height: int, local: Any, scene: Any
-) -> Words:  # fmt: skip
-    lines = [
-        f"{k}. {o.category}: {[round(v / width, 3) for v in o.bbox or ()]}" for k, o in enumerate(facts.objects, 1)
-    ]
-    return Words("local/1", SYSTEM, f"{facts.record}: {len(lines)} objects\n" + "\n".join(lines), 900)
-
-
 def subjects(spec: SourceSpec, notes: Counter[str]) -> Iterator[Subject]:
     for i in range(sum(1 for _ in spec.root.glob("*.jpg"))):
         path = spec.root / f"{i}.jpg"
         yield Subject(
             source=spec.name, split="train", license="none",
             image=ImageRef(image_id=str(i), source_id=path.name, path=path, image_path=path.name),
-            facts=Facts(record=f"{spec.name}/train/{i}", objects=OBJECTS),
+            facts=Facts(record=f"{spec.name}/train/{i}", width=512, height=512, objects=OBJECTS),
         )  # fmt: skip
 
 

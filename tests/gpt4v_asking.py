@@ -3,7 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,12 @@ def render(
 ) -> Words:
     """A question that says all it was given."""
     objects = "; ".join(f"{o.category} {o.obb if boxes == 'obb' else o.bbox}" for o in facts.objects)
-    user = f"{facts.captions} {objects} in {width}x{height}, local {local}, scene {scene}"
+    user = f"{facts.captions} {objects} of {facts.width} in {width}x{height}, local {local}, scene {scene}"
     return Words(prompt=f"{stage}/1", system=f"You describe images ({stage}).", user=user, answer_tokens=300)
+
+
+UPRIGHT = Object(category="ship", bbox=(4.0, 4.0, 20.0, 20.0))
+ROTATED = replace(UPRIGHT, obb=(4.0, 12.0, 12.0, 4.0, 20.0, 12.0, 12.0, 20.0))
 
 
 def picture(number: int, side: int = 48) -> bytes:
@@ -63,7 +67,7 @@ def subject(folder: Path, number: int, *, split: str = "train", objects: tuple[O
 
 
 def draw(folder: Path, images: int) -> Path:
-    """A source of so many images, every third of test and every second with an object."""
+    """A source of so many images, every third of test."""
     folder.mkdir(parents=True)
     for number in range(images):
         (folder / f"{number}.jpg").write_bytes(picture(number))
@@ -83,12 +87,11 @@ def spec(folder: Path) -> SourceSpec:
 
 
 def subjects(spec: SourceSpec, notes: Counter[str]) -> Iterator[Subject]:
-    """The images of a folder in the order of their numbers."""
-    ship = Object(category="ship", bbox=(4.0, 4.0, 20.0, 20.0), obb=(4.0, 12.0, 12.0, 4.0, 20.0, 12.0, 12.0, 20.0))
+    """The images of a folder in the order of their numbers: a ship each, rotated in every second one."""
     for path in sorted(spec.root.glob("*.jpg"), key=lambda p: int(p.stem)):
         number = int(path.stem)
         split = "test" if number % 3 == 2 else "train"
-        yield subject(spec.root, number, split=split, objects=(ship,) if number % 2 else ())
+        yield subject(spec.root, number, split=split, objects=(ROTATED if number % 2 else UPRIGHT,))
     notes["image without anything to tell"] += 1
 
 

@@ -15,15 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt4v_asking import Words, picture, subject
+from gpt4v_asking import ROTATED, UPRIGHT, Words, picture, subject
 from rs_gpt4v_conversion.config import Generation, load_config
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request
-from rs_gpt4v_conversion.gpt4v.requests import as_sent, box_form, canonical, check_parameters, custom_id, make_request
+from rs_gpt4v_conversion.gpt4v.requests import box_form, canonical, check_parameters, custom_id, make_request, sized
 from rs_gpt4v_conversion.gpt4v.schemas import json_schema
 from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O, ImageRule, image_tokens, text_tokens
 from rs_gpt4v_conversion.images import ReleaseImage, convert
-from rs_gpt4v_conversion.records import Object
 from shared import shared
 
 GOLDEN = Path(__file__).parent / "golden" / "gpt4v_request.json"
@@ -171,25 +170,20 @@ def test_ordinary_parameters_pass_and_what_json_cannot_hold_does_not() -> None:
             check_parameters(replace(GENERATION, parameters={"x": value}))
 
 
-SHIP = Object(category="ship", bbox=(0.0, 0.0, 10.0, 10.0), obb=(0.0, 5.0, 5.0, 0.0, 10.0, 5.0, 5.0, 10.0))
-
-
-def test_boxes_are_rotated_only_where_all_that_are_listed_are() -> None:
-    upright = Object(category="car", bbox=(0.0, 0.0, 5.0, 5.0))
-    without = replace(upright, bbox=None)  # has no box and is not listed
-    assert box_form(Facts(record="s/train/1", objects=(SHIP, without)), "obb") == "obb"
-    assert box_form(Facts(record="s/train/1", objects=(SHIP, upright)), "obb") == "hbb"
+def test_boxes_are_rotated_where_an_object_that_is_listed_is() -> None:
+    without = replace(UPRIGHT, bbox=None)  # has no box and is not listed
+    assert box_form(Facts(record="s/train/1", objects=(ROTATED, UPRIGHT)), "obb") == "obb"
+    assert box_form(Facts(record="s/train/1", objects=(UPRIGHT, without)), "obb") == "hbb"
     assert box_form(Facts(record="s/train/1"), "obb") == "hbb"
-    assert box_form(Facts(record="s/train/1", objects=(SHIP,)), "hbb") == "hbb"
+    assert box_form(Facts(record="s/train/1", objects=(ROTATED,)), "hbb") == "hbb"
 
 
-def test_facts_are_in_pixels_of_the_image_that_is_sent() -> None:
-    facts = Facts(record="s/train/1", width=400, height=200, objects=(SHIP,), gsd=0.5)
-    assert as_sent(facts, 400, 200, 1.0) == facts
-    half = as_sent(facts, 200, 100, 0.5)
-    assert (half.width, half.height, half.gsd) == (200, 100, 1.0)
-    assert half.objects[0].bbox == (0.0, 0.0, 5.0, 5.0)
-    assert half.objects[0].obb == (0.0, 2.5, 2.5, 0.0, 5.0, 2.5, 2.5, 5.0)
+def test_a_size_that_annotations_do_not_say_is_that_of_the_image_before_it_was_reduced() -> None:
+    image = replace(convert(picture(0)), width=24, height=12, scale=0.25)
+    facts = sized(Facts(record="s/train/1"), image)
+    assert (facts.width, facts.height) == (96, 48)
+    said = Facts(record="s/train/1", width=97, height=48)
+    assert sized(said, image) is said
 
 
 def test_form_and_detail_are_keys_of_the_table(tmp_path: Path) -> None:
@@ -226,6 +220,19 @@ def test_patches_pixels_and_constants_are_counted_as_documented() -> None:
 @given(st.integers(1, 20000), st.integers(1, 20000))
 def test_patches_never_exceed_their_number(width: int, height: int) -> None:
     assert 1 <= image_tokens(ImageRule(rule="patches", side=32, most=1536), width, height, "high") <= 1536
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_tokens_of_text_are_its_pieces(text: str) -> None:
+    spaces = r"[ \t\r\x0b\x0c\x1c-\x1f]"
+    pieces = rf"[A-Za-z]{{1,9}}|[0-9]{{1,3}}|{spaces}(?=[0-9])|\n+|_+|[^\w\s]+"
+    assert text_tokens(text) == len(re.findall(pieces, text))
+
+
+def test_a_text_in_another_script_has_tokens_too() -> None:
+    assert text_tokens("") == 0
+    assert text_tokens("航空母舰") == 2
+    assert text_tokens("\ud800") == 1  # half of a pair
 
 
 def test_tokens_of_text_are_near_those_that_a_vendor_counted() -> None:

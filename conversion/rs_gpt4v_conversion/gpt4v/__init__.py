@@ -12,4 +12,9 @@ neighbours    how objects lie to those nearest to them
 describing    what is known of an image as the text of a question, and back
 prompts       the prompt of each stage, and how it is filled in
 workspace     the folder of requests and answers: which file lies where
+requests      one request: its body, its id, its line
+parts         request files: split by number and bytes, there only when they are whole
+exporting     from subjects to request files, and later rounds
+tokens        how many tokens a request will be billed for
+costs         what requests will cost and answers did, by prices.yaml
 """

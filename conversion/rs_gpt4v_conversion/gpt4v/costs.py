@@ -2,10 +2,10 @@
 
 import datetime
 import importlib.resources
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import yaml
 
@@ -179,19 +179,38 @@ def expected(requests: Iterable[Request], table: Table) -> list[Cost]:
         count, usage = sums.get((request.stage, request.model), (0, Usage()))
         more = Usage(prompt=usage.prompt + request.tokens, completion=usage.completion + request.answer_tokens)
         sums[request.stage, request.model] = (count + 1, more)
-    return billed(sums, table)
-
-
-def billed(sums: Mapping[tuple[Stage, str], tuple[int, Usage]], table: Table) -> list[Cost]:
-    """What answers cost.
-
-    Args:
-        sums: Number of answers and tokens by stage and model, as vendors returned them.
-        table: Of prices.
-    """
     return [
         Cost(stage=stage, model=model, count=count, usage=usage, price=table.price(model))
         for (stage, model), (count, usage) in sums.items()
+    ]
+
+
+class Used(Protocol):
+    """What came back for one stage from one model, as the ledger adds it up."""
+
+    @property
+    def stage(self) -> Stage:
+        """Of the questions."""
+
+    @property
+    def model(self) -> str:
+        """As the vendor returned it; empty where it said none."""
+
+    @property
+    def lines(self) -> int:
+        """Number of answers."""
+
+    @property
+    def usage(self) -> Usage:
+        """As the vendor counted."""
+
+
+def billed(used: Iterable[Used], table: Table) -> list[Cost]:
+    """What answers cost; of those without any token, which are errors, nothing is told."""
+    return [
+        Cost(stage=u.stage, model=u.model, count=u.lines, usage=u.usage, price=table.price(u.model))
+        for u in used
+        if u.usage.prompt or u.usage.completion
     ]
 
 

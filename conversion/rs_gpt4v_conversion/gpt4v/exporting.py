@@ -21,13 +21,15 @@ from typing import Any, Protocol
 from rs_gpt4v_conversion.config import Generation, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import TEMPORARY, disk_trouble
-from rs_gpt4v_conversion.gpt4v.listing import listed
+from rs_gpt4v_conversion.gpt4v.describing import asks_local
 from rs_gpt4v_conversion.gpt4v.parts import Limits, PartWriter, Written
 from rs_gpt4v_conversion.gpt4v.records import NEEDS, Answers, Facts, Request, Stage, Subject
-from rs_gpt4v_conversion.gpt4v.requests import Rendered, as_sent, box_form, check_parameters, make_request
+from rs_gpt4v_conversion.gpt4v.requests import Rendered, box_form, check_parameters, make_request, sized
 from rs_gpt4v_conversion.gpt4v.tokens import ImageRule
 from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index
 from rs_gpt4v_conversion.images import ImageFlaw, load_image
+from rs_gpt4v_conversion.images.decoding import read_header
+from rs_gpt4v_conversion.images.encoding import reduced_size
 from rs_gpt4v_conversion.naming import hash64
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.records import BoxForm
@@ -38,6 +40,7 @@ LOCK = ".export.lock"
 A_WORKER = 250
 """Images that are worth starting another process for."""
 
+NO_OBJECT = "no object to ask about one by one: none has a box, or all are too small; stage global comes first"
 TOO_LARGE = "request is larger than a request file may be"
 SAME = "its question is the same as another image's: that is asked once"
 ROUNDS_OVER = "was exported as often as `rounds` allows"
@@ -51,7 +54,7 @@ class Render(Protocol):
         self, stage: Stage, facts: Facts, *, boxes: BoxForm, width: int, height: int,
         local: dict[str, Any] | None, scene: dict[str, Any] | None,
     ) -> Rendered:  # fmt: skip
-        """Width and height are of the image that is sent, in pixels, and so are the boxes of the facts."""
+        """Width and height are of the image that is sent, pixels; the facts say of which size their boxes are."""
         ...
 
 
@@ -70,8 +73,8 @@ class Rounds(Protocol):
         """Ids of requests without an accepted answer, in the order of their export."""
         ...
 
-    def waiting(self, custom_id: str) -> bool:
-        """Whether nothing has come back for a request since it was exported last."""
+    def replies(self, stage: Stage) -> Mapping[str, int]:
+        """Number of lines of answer files about each of these requests, if there are any."""
         ...
 
 
@@ -195,6 +198,7 @@ def repeat(
     exported = Exported(stage)
     with opened(workspace):
         pending = tuple(ledger.pending(stage, reason))
+        replies = ledger.replies(stage)
         places = _places(workspace, stage, frozenset(pending))
         due = [places[name] for name in pending]
         due = _fitting(due, chosen or Chosen())
@@ -206,14 +210,15 @@ def repeat(
             for place in due:
                 progress.advance()
                 record = place.request.record
+                came = replies.get(place.request.custom_id, 0)
                 if place.request.round >= rounds:
                     exported.leave_out(ROUNDS_OVER, record, f"{place.request.round} times")
-                elif reason != "unanswered" and ledger.waiting(place.request.custom_id):
+                elif reason != "unanswered" and came <= place.request.replies:
                     exported.leave_out(WAITING, record)
                 elif place.request.bytes > writer.limits.bytes:
                     exported.leave_out(TOO_LARGE, record, f"{place.request.bytes:,} bytes")
                 else:
-                    again = replace(place.request, round=place.request.round + 1)
+                    again = replace(place.request, round=place.request.round + 1, replies=came)
                     writer.add(again, place.line())
                     exported.enter(again)
         progress.close()
@@ -270,30 +275,29 @@ def _look_through(stage: Stage, asking: Asking, chosen: Chosen, exported: Export
     """Count subjects, choose those that `limit` leaves, and enter what is left out before any image is opened."""
     progress = Progress("looking through the sources", 0, "images")
     notes = {spec.name: Counter[str]() for spec in asking.specs}
-    smallest: list[tuple[int, bool]] = []  # a heap of hashes, negative so that the largest is at its top; and readiness
-    images = ready = 0
+    smallest: list[tuple[int, str]] = []  # a heap: hashes, negative so that the largest is at its top, and lacks
+    lacks: Counter[str] = Counter()
     for subject in _all_subjects(asking, notes):
         if not chosen.fits(subject.record):
             continue
         progress.advance()
-        images += 1
-        ready += _is_ready(stage, asking, subject)
-        if chosen.limit is not None:
+        lack = _wish(stage, asking, subject).lack
+        if chosen.limit is None:
+            lacks[lack] += 1
+        else:
             push = heapq.heappush if len(smallest) < chosen.limit else heapq.heappushpop
-            push(smallest, (-_hash(subject.record), _is_ready(stage, asking, subject)))
+            push(smallest, (-_hash(subject.record), lack))
     progress.close()
     for source, counts in notes.items():
         for reason, count in counts.items():
             exported.left_out[f"{source}: {reason}"] += count
-    if chosen.limit is not None:
-        images, ready = len(smallest), sum(is_ready for _, is_ready in smallest)
+    lacks.update(lack for _, lack in smallest)
+    images = lacks.total()
     if not images:
         raise UsageError(_nothing(asking, chosen))
-    if not ready:
-        raise UsageError(
-            f"none of the {images:,} images has an accepted answer of stage {NEEDS[stage]}, which is part of what "
-            f"stage {stage} asks: export that stage first, and import what a model answered"
-        )
+    if not lacks[""]:
+        ((lack, count), *_) = lacks.most_common(1)
+        raise UsageError(f"stage {stage} has nothing to ask about {images:,} images; of {count:,} of them: {lack}")
     return _Survey(images=images, chosen=chosen, last_hash=-smallest[0][0] if smallest else None)
 
 
@@ -307,20 +311,36 @@ def _nothing(asking: Asking, chosen: Chosen) -> str:
     return f"no image to ask about with {what}; the sources that can be asked about are {names or 'none'}"
 
 
-def _is_ready(stage: Stage, asking: Asking, subject: Subject) -> bool:
-    need = NEEDS[stage]
-    if need is None or (stage == "global" and not listed(subject.facts)):
-        return True
-    return asking.earlier(need, subject.record) is not None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wish:
-    """An image to be asked about, with what earlier stages found."""
+    """An image to be asked about, with what earlier stages found; or why it cannot be."""
 
     subject: Subject
-    local: dict[str, Any] | None
-    scene: dict[str, Any] | None
+    lack: str = ""
+    local: dict[str, Any] | None = None
+    scene: dict[str, Any] | None = None
+
+
+def _wish(stage: Stage, asking: Asking, subject: Subject) -> _Wish:
+    asks = asks_local(subject.facts, *_sent_size(subject))
+    if stage == "local":
+        return _Wish(subject=subject, lack="" if asks else NO_OBJECT)
+    local = asking.earlier("local", subject.record) if asks else None
+    scene = asking.earlier("global", subject.record) if NEEDS[stage] == "global" else None
+    missing = "local" if asks and local is None else "global" if NEEDS[stage] == "global" and scene is None else ""
+    lack = f"no accepted answer of stage {missing}: export that stage, and import what a model answered"
+    return _Wish(subject=subject, lack=lack if missing else "", local=local, scene=scene)
+
+
+def _sent_size(subject: Subject) -> tuple[int, int]:
+    """The size of the image that will be sent, as far as it is known before it is opened; pixels."""
+    facts = subject.facts
+    if facts.width is None or facts.height is None:
+        header = None if subject.image.window is not None else read_header(subject.image.path)
+        size = (1, 1) if header is None else header.size  # where there is no image nothing will be asked
+    else:
+        size = (facts.width, facts.height)
+    return reduced_size(size, subject.image.max_side)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,33 +356,22 @@ class _Made:
     line: bytes
 
 
-def _wishes(stage: Stage, asking: Asking, survey: _Survey) -> Iterator[_Wish | _Flawed]:
-    need = NEEDS[stage]
+def _wishes(stage: Stage, asking: Asking, survey: _Survey) -> Iterator[_Wish]:
     for subject in _all_subjects(asking, {spec.name: Counter() for spec in asking.specs}):
-        if not survey.has(subject.record):
-            continue
-        if not _is_ready(stage, asking, subject):
-            yield _Flawed(subject.record, f"no accepted answer of stage {need}: import it first, or ask that stage")
-            continue
-        yield _Wish(
-            subject=subject,
-            local=None if need is None else asking.earlier("local", subject.record),
-            scene=asking.earlier("global", subject.record) if need == "global" else None,
-        )
+        if survey.has(subject.record):
+            yield _wish(stage, asking, subject)
 
 
-def _make(
-    wish: _Wish | _Flawed, *, stage: Stage, generation: Generation, rule: ImageRule, render: Render
-) -> _Made | _Flawed:
+def _make(wish: _Wish, *, stage: Stage, generation: Generation, rule: ImageRule, render: Render) -> _Made | _Flawed:
     """Make the request of one image; runs in a process of its own."""
-    if isinstance(wish, _Flawed):
-        return wish
     subject = wish.subject
+    if wish.lack:
+        return _Flawed(subject.record, wish.lack)
     try:
         image = load_image(subject.image)
     except ImageFlaw as flaw:
         return _Flawed(subject.record, flaw.reason, flaw.detail)
-    facts = as_sent(subject.facts, image.width, image.height, image.scale)
+    facts = sized(subject.facts, image)
     boxes = box_form(facts, generation.boxes)
     rendered = render(
         stage, facts, boxes=boxes, width=image.width, height=image.height, local=wish.local, scene=wish.scene

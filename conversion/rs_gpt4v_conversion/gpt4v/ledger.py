@@ -262,6 +262,14 @@ class Ledger:
             last = rows[-1][0]
             yield from (row[1] for row in rows)
 
+    def replies(self, stage: Stage) -> dict[str, int]:
+        """How many lines of answer files are about each request of a stage that has no accepted answer, if any are."""
+        rows = self.connection.execute(
+            "SELECT r.custom_id, count(*) FROM answers a JOIN requests r ON r.id = a.request "
+            "WHERE r.stage = ? AND r.answer IS NULL GROUP BY r.id", (stage,)
+        )  # fmt: skip
+        return dict(rows)
+
     # counts
 
     def status(self) -> list[tuple[Stage, str, int]]:

@@ -84,6 +84,7 @@ class Request:
     tokens: int  # of text and image, estimated
     answer_tokens: int  # expected of the answer
     scale: float = 1.0  # of the image that is sent, against the one whose pixels the annotations count
+    replies: int = 0  # lines of answer files that were there for it when this was exported
 
 
 class Outcome(StrEnum):

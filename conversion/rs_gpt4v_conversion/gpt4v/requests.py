@@ -24,7 +24,7 @@ from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request, Stage, Sub
 from rs_gpt4v_conversion.gpt4v.schemas import json_schema
 from rs_gpt4v_conversion.gpt4v.tokens import A_MESSAGE, GPT_4O, ImageRule, image_tokens, schema_tokens, text_tokens
 from rs_gpt4v_conversion.images import ReleaseImage
-from rs_gpt4v_conversion.records import BoxForm, Object
+from rs_gpt4v_conversion.records import BoxForm
 
 URL = "/v1/chat/completions"
 
@@ -170,38 +170,19 @@ def _line(name: str, body: dict[str, Any], image: ReleaseImage) -> bytes:
 
 
 def box_form(facts: Facts, wanted: BoxForm) -> BoxForm:
-    """How a question writes boxes: upright where an object that it lists has no rotated one."""
-    places = listed(facts)
-    turned = bool(places) and all(facts.objects[i].obb is not None for i in places)
+    """How a question writes boxes: upright where none of the objects that it lists has a rotated one."""
+    turned = any(facts.objects[i].obb is not None for i in listed(facts))
     return "obb" if wanted == "obb" and turned else "hbb"
 
 
-def as_sent(facts: Facts, width: int, height: int, scale: float) -> Facts:
-    """Facts in pixels of the image that is sent, where that is a reduced one.
+def sized(facts: Facts, image: ReleaseImage) -> Facts:
+    """Facts with the size of the image whose pixels they count, where the annotations do not say it.
 
-    Args:
-        facts: In pixels of the image that was annotated.
-        width: Of the image that is sent, pixels.
-        height: Likewise.
-        scale: Of the image that is sent against the annotated one.
+    It is that of the image that is sent only where this was not reduced.
     """
-    if scale == 1:
-        return replace(facts, width=width, height=height)
-    return replace(
-        facts, width=width, height=height, objects=tuple(_scaled(item, scale) for item in facts.objects),
-        gsd=None if facts.gsd is None else facts.gsd / scale,
-    )  # fmt: skip
-
-
-def _scaled(item: Object, scale: float) -> Object:
-    bbox, obb = item.bbox, item.obb
-    if bbox is not None:
-        x1, y1, x2, y2 = (v * scale for v in bbox)
-        bbox = (x1, y1, x2, y2)
-    if obb is not None:
-        ax, ay, bx, by, cx, cy, dx, dy = (v * scale for v in obb)
-        obb = (ax, ay, bx, by, cx, cy, dx, dy)
-    return replace(item, bbox=bbox, obb=obb)
+    if facts.width is not None and facts.height is not None:
+        return facts
+    return replace(facts, width=round(image.width / image.scale), height=round(image.height / image.scale))
 
 
 def check_parameters(generation: Generation) -> None:
