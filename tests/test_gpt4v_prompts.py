@@ -286,8 +286,13 @@ def test_every_value_is_filled_in_once() -> None:
         text = rendered.system + rendered.user
         assert "{{" not in text.replace('"a {{scene}} with {{image}}"', "")
         assert text.count("0.5 m per pixel") == 1
-        assert "\n\n\n" not in text
     assert set(FIELDS) == set(STAGES)
+
+
+def test_what_is_not_known_leaves_no_gap() -> None:
+    for stage in STAGES[1:]:
+        user = asked(stage, replace(CAPTIONED, captions=())).user
+        assert "\n\n\n" not in user and user == user.strip()
 
 
 @pytest.mark.parametrize(
@@ -503,8 +508,22 @@ def test_remarks() -> None:
     assert meant[0].remarks == 'called "the \\"old\\" bridge / north of the dam"; called "a grey bridge"'
 
 
+def test_an_object_that_ends_at_the_edge_may_be_cut_off() -> None:
+    boxes = [(0.0, 50.0, 40.0, 80.0), (60.0, 50.0, 99.0, 70.0), (40.0, 10.0, 60.0, 30.0)]
+    facts = Facts(
+        record="a/b/c", width=100, height=100, objects=tuple(Object(category="car", bbox=box) for box in boxes)
+    )
+    lines = read_lines(Described(facts, "obb", 100, 100).objects())
+    assert [line.remarks for line in lines] == ["at the edge", "at the edge", ""]
+
+
 def test_a_rest_category_is_never_said_to_be_absent() -> None:
     assert Described(INFRARED, "obb", 640, 512).absent() == ["car"]
+
+
+def test_a_category_with_a_region_to_ignore_is_not_said_to_be_absent() -> None:
+    car = Object(category="car", bbox=(1.0, 1.0, 90.0, 90.0), ignore=True)
+    assert Described(replace(INFRARED, objects=(*INFRARED.objects, car)), "obb", 640, 512).absent() == []
 
 
 def test_objects_without_a_rotated_box_are_given_by_two_corners_beside_those_that_have_one() -> None:
