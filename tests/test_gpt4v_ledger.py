@@ -123,6 +123,7 @@ def test_the_first_accepted_answer_stays(tmp_path: Path) -> None:
         assert accepted is not None
         assert accepted.content == GOOD
         assert book.outcomes() == {"detail": {"duplicate": 2, "expired": 1, "lie": 1, "ok": 1}}
+        assert (book.replies("detail-a"), book.replies("nobody")) == (5, 0)
 
 
 def test_severities_decide_what_is_held_back(tmp_path: Path) -> None:
@@ -382,18 +383,18 @@ def test_one_process_writes_and_others_read(tmp_path: Path, monkeypatch: pytest.
         other.join()
 
 
-def _update_and_die(folder: Path, lines: int) -> None:
-    real = intake.Intake._write
+def _update_and_die(folder: Path, batches: int) -> None:
+    real = intake.Intake._take
 
-    def write(self: intake.Intake, count: int) -> None:
-        nonlocal lines
-        real(self, count)
-        lines -= 1
-        if lines == 0:
+    def take(self: intake.Intake, items: list[Any]) -> None:
+        nonlocal batches
+        real(self, items)
+        batches -= 1
+        if batches == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    intake._WRITE_LINES, intake.COMMIT_LINES = 3, 9
-    intake.Intake._write = write  # type: ignore[method-assign]
+    intake.BATCH_LINES, intake.COMMIT_LINES = 3, 9
+    intake.Intake._take = take  # type: ignore[method-assign]
     with opened(folder) as book:
         book.update(FACTS)
 
@@ -404,8 +405,8 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path) -> None:
     g.add(tmp_path, "000001-a.jsonl", g.lines(*(g.answer(n, {"description": f"SLIP {n}"}) for n in names)))
     g.add(tmp_path, "000002-b.json", json.dumps([g.answer(n, OTHER) for n in names]).encode())
     context = multiprocessing.get_context("fork")
-    for writes in (1, 2, 5, 8, 11, 14, 17, 20):
-        process = context.Process(target=_update_and_die, args=(tmp_path, writes))
+    for batches in (1, 2, 5, 8, 11, 14, 17, 20):
+        process = context.Process(target=_update_and_die, args=(tmp_path, batches))
         process.start()
         process.join()
         with opened(tmp_path) as book:  # what it kept is not torn
@@ -430,7 +431,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(EVENTS, min_size=1, max_size=9))
 def test_piece_by_piece_it_comes_to_the_same(events: list[tuple[str, list[Any], int]]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,7 +39,11 @@ from rs_gpt4v_conversion.records import BoxForm
 COMMIT_LINES = 50_000
 """Lines after which what was read is kept, whatever happens then."""
 
-_WRITE_LINES = 5_000
+BATCH_LINES = 500
+"""Lines that are looked up and written together."""
+
+_BATCH_BYTES = 4 << 20
+
 _PART_BITS = _LINE_BITS = 24
 _REQUESTS_AT_ONCE = 10_000
 
@@ -61,6 +65,7 @@ class _Known:
     boxes: BoxForm
     width: int
     height: int
+    replies: int
     answer: int | None
     last: int
     formed: int
@@ -68,15 +73,23 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _Pending:
+class _Rows:
     """Rows that are not written yet."""
 
     answers: list[tuple[Any, ...]] = field(default_factory=list)
     foreign: list[tuple[Any, ...]] = field(default_factory=list)
-    known: dict[str, _Known | None] = field(default_factory=dict)
     accepted: set[tuple[str, str]] = field(default_factory=set)  # stage and record of foreign answers
     # by stage and check: claims, judged, findings, first example
     verdicts: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0, 0]))
+
+    def count(self, stage: Stage, name: str, place: int, claims: int, judged: int, findings: int) -> None:
+        """Add what a check says of an answer."""
+        sums = self.verdicts[stage, name]
+        sums[0] += claims
+        sums[1] += judged
+        sums[2] += findings
+        if findings and not sums[3]:
+            sums[3] = place
 
 
 class Intake:
@@ -93,7 +106,6 @@ class Intake:
         self, connection: sqlite3.Connection, workspace: Workspace, judge: Judge, progress: Progress | None = None
     ) -> None:
         self.connection, self.workspace, self.judge, self.progress = connection, workspace, judge, progress
-        self.pending = _Pending()
         self.place = 0  # of the file that is being read
         self.map: AnswerMap = NO_MAP
         row = connection.execute("SELECT EXISTS (SELECT 1 FROM facts)").fetchone()
@@ -161,7 +173,7 @@ class Intake:
     def _add_requests(self, rows: list[tuple[Any, ...]]) -> None:
         # a request that is exported again keeps its id and counts as exported now
         self.connection.executemany(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, 0, 0, 'unanswered') "
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, NULL, 0, 0, 'unanswered') "
             "ON CONFLICT (custom_id) DO UPDATE SET exported = excluded.exported, superseded = 0, "
             "round = max(round, excluded.round)",
             rows,
@@ -220,16 +232,14 @@ class Intake:
         """Take items; yields where the caller should write down how far the file was read, and whether to its end."""
         self.connection.execute("BEGIN IMMEDIATE")
         count = 0
-        for count, item in enumerate(reader, 1):
-            self._take(item)
-            if count % _WRITE_LINES:
-                continue
-            self._write(_WRITE_LINES)
-            if count % COMMIT_LINES == 0 and isinstance(reader, Lines):
+        for batch in _batches(reader):
+            self._take(batch)
+            count += len(batch)
+            if count >= COMMIT_LINES and isinstance(reader, Lines):
                 yield False
                 self.connection.execute("COMMIT")
                 self.connection.execute("BEGIN IMMEDIATE")
-        self._write(count % _WRITE_LINES)
+                count = 0
         yield True
         self.connection.execute("COMMIT")
 
@@ -238,38 +248,46 @@ class Intake:
 
     # lines
 
-    def _take(self, item: Item) -> None:
-        reply = read_reply(item.raw) if item.raw else unreadable(f"{item.length:,} bytes long, at most {MOST_BYTES:,}")
+    def _take(self, items: list[Item]) -> None:
+        """Take lines, in the caller's transaction."""
+        replies = [_read(item) for item in items]
+        known = self._known({reply.custom_id for reply in replies if reply.custom_id})
+        rows = _Rows()
+        for item, reply in zip(items, replies, strict=True):
+            self._line(item, reply, known.get(reply.custom_id), rows)
+        self._write(rows, known.values())
+        if self.progress:
+            self.progress.advance(len(items))
+
+    def _line(self, item: Item, reply: Reply, known: _Known | None, rows: "_Rows") -> None:
         place = self.place << OFFSET_BITS | item.offset
-        known = self._known(reply.custom_id) if reply.custom_id else None
         if known is not None:
-            row = self._own(place, known, reply)
+            row = self._own(place, known, reply, rows)
         elif (meant := self.map.meant(item.number, reply.custom_id)) is not None:
-            row = self._foreign(place, meant, reply)
+            row = self._foreign(place, meant, reply, rows)
         elif reply.readable:
             named = f"the id {reply.custom_id!r} is of no request" if reply.custom_id else "the line has no id"
             row = _Row(Outcome.UNKNOWN_ID, named)
         else:
             row = _Row(reply.outcome, reply.detail)
         usage = reply.usage
-        self.pending.answers.append((
+        rows.answers.append((
             place, item.length, item.number, known.id if known else None, None if known else reply.custom_id or None,
             row.outcome, row.detail, row.held or None, row.findings, reply.model,
             usage.prompt, usage.cached, usage.completion,
         ))  # fmt: skip
 
-    def _known(self, custom_id: str) -> _Known | None:
-        if custom_id in self.pending.known:
-            return self.pending.known[custom_id]
-        row = self.connection.execute(
-            "SELECT id, stage, record, boxes, width, height, answer, last, formed, reason FROM requests "
-            "WHERE custom_id = ?", (custom_id,)
-        ).fetchone()  # fmt: skip
-        known = self.pending.known[custom_id] = _Known(*row) if row else None
-        return known
+    def _known(self, custom_ids: Collection[str]) -> dict[str, _Known]:
+        """The requests among some ids: one question to sqlite, which costs a third of one for each id."""
+        rows = self.connection.execute(
+            "SELECT custom_id, id, stage, record, boxes, width, height, replies, answer, last, formed, reason FROM requests "
+            f"WHERE custom_id IN ({','.join('?' * len(custom_ids))})", tuple(custom_ids)
+        )  # fmt: skip
+        return {row[0]: _Known(*row[1:]) for row in rows}
 
-    def _own(self, place: int, known: _Known, reply: Reply) -> "_Row":
-        row = self._judged_own(place, known, reply)
+    def _own(self, place: int, known: _Known, reply: Reply, rows: "_Rows") -> "_Row":
+        row = self._judged_own(place, known, reply, rows)
+        known.replies += 1
         if row.outcome is Outcome.OK and not row.held:
             if known.formed > place:
                 raise Stale  # well-formed answers behind this one would be duplicates
@@ -282,7 +300,7 @@ class Intake:
                 known.last, known.reason = place, row.held or row.outcome
         return row
 
-    def _judged_own(self, place: int, known: _Known, reply: Reply) -> "_Row":
+    def _judged_own(self, place: int, known: _Known, reply: Reply, rows: "_Rows") -> "_Row":
         if reply.outcome is not Outcome.OK:
             return _Row(reply.outcome, reply.detail)
         try:
@@ -291,29 +309,30 @@ class Intake:
             return _Row(error.outcome, error.detail)
         if known.answer is not None and known.answer < place:
             return _Row(Outcome.DUPLICATE, "an earlier answer to this request was accepted")
-        return self._judged(place, known.stage, known.record, answer, known.boxes, (known.width, known.height))
+        asked = (known.boxes, known.width, known.height)
+        return self._judged(place, known.stage, known.record, answer, asked, rows)
 
-    def _foreign(self, place: int, meant: Meant, reply: Reply) -> "_Row":
-        row = self._judged_foreign(place, meant, reply)
+    def _foreign(self, place: int, meant: Meant, reply: Reply, rows: "_Rows") -> "_Row":
+        row = self._judged_foreign(place, meant, reply, rows)
         accepted = row.outcome is Outcome.OK and not row.held
         if accepted:
-            self.pending.accepted.add((meant.stage, meant.record))
-        self.pending.foreign.append((place, meant.stage, meant.record, meant.prompt, meant.form, accepted))
+            rows.accepted.add((meant.stage, meant.record))
+        rows.foreign.append((place, meant.stage, meant.record, meant.prompt, meant.form, accepted))
         return row
 
-    def _judged_foreign(self, place: int, meant: Meant, reply: Reply) -> "_Row":
+    def _judged_foreign(self, place: int, meant: Meant, reply: Reply, rows: "_Rows") -> "_Row":
         if reply.outcome is not Outcome.OK:
             return _Row(reply.outcome, reply.detail)
         try:
             answer = read_foreign(meant.stage, reply.text, meant.form)
         except Unfit as error:
             return _Row(error.outcome, error.detail)
-        if self._has_foreign(meant):
+        if self._has_foreign(meant, rows):
             return _Row(Outcome.DUPLICATE, "an earlier answer of this stage about this record was accepted")
-        return self._judged(place, meant.stage, meant.record, answer, "obb", None)
+        return self._judged(place, meant.stage, meant.record, answer, None, rows)
 
-    def _has_foreign(self, meant: Meant) -> bool:
-        if (meant.stage, meant.record) in self.pending.accepted:
+    def _has_foreign(self, meant: Meant, rows: "_Rows") -> bool:
+        if (meant.stage, meant.record) in rows.accepted:
             return True
         row = self.connection.execute(
             "SELECT EXISTS (SELECT 1 FROM foreign_answers WHERE record = ? AND stage = ? AND accepted)",
@@ -322,49 +341,42 @@ class Intake:
         return bool(row[0])
 
     def _judged(
-        self, place: int, stage: Stage, record: str, answer: BaseModel, boxes: BoxForm, size: tuple[int, int] | None
+        self,
+        place: int,
+        stage: Stage,
+        record: str,
+        answer: BaseModel,
+        asked: tuple[BoxForm, int, int] | None,
+        rows: "_Rows",
     ) -> "_Row":
         if not self.has_facts:
             return _Row(Outcome.OK)
         found = self.connection.execute("SELECT value FROM facts WHERE record = ?", (record,)).fetchone()
         if found is None:
-            self._count(stage, "", place, 1, 0, 0)
+            rows.count(stage, "", place, 1, 0, 0)
             return _Row(Outcome.OK)
         facts = FACTS.validate_json(found[0])
-        width, height = size or (facts.width or 0, facts.height or 0)
+        boxes, width, height = asked or ("obb", facts.width or 0, facts.height or 0)
         judgement = self.judge.judge(stage, answer, facts, boxes=boxes, width=width, height=height)
         for name, claims, judged, findings in judgement.coverage:
-            self._count(stage, name, place, claims, judged, findings)
+            rows.count(stage, name, place, claims, judged, findings)
         text = json.dumps([[f.check, f.detail] for f in judgement.findings], ensure_ascii=False)
         return _Row(Outcome.OK, "", judgement.held, text if judgement.findings else None)
 
-    def _count(self, stage: Stage, name: str, place: int, claims: int, judged: int, findings: int) -> None:
-        sums = self.pending.verdicts[stage, name]
-        sums[0] += claims
-        sums[1] += judged
-        sums[2] += findings
-        if findings and not sums[3]:
-            sums[3] = place
-
-    def _write(self, lines: int) -> None:
-        """Write the rows of the last lines, in the caller's transaction."""
-        pending, self.pending = self.pending, _Pending()
-        self.connection.executemany(
-            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", pending.answers
+    def _write(self, rows: "_Rows", known: Iterable[_Known]) -> None:
+        write = self.connection.executemany
+        write("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.answers)
+        write("INSERT INTO foreign_answers VALUES (?, ?, ?, ?, ?, ?)", rows.foreign)
+        write(
+            "UPDATE requests SET replies = ?, answer = ?, last = ?, formed = ?, reason = ? WHERE id = ?",
+            ((k.replies, k.answer, k.last, k.formed, k.reason, k.id) for k in known),
         )
-        self.connection.executemany("INSERT INTO foreign_answers VALUES (?, ?, ?, ?, ?, ?)", pending.foreign)
-        self.connection.executemany(
-            "UPDATE requests SET answer = ?, last = ?, formed = ?, reason = ? WHERE id = ?",
-            ((k.answer, k.last, k.formed, k.reason, k.id) for k in pending.known.values() if k is not None),
-        )
-        self.connection.executemany(
+        write(
             "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "claims = claims + excluded.claims, judged = judged + excluded.judged, "
             "findings = findings + excluded.findings, example = coalesce(example, excluded.example)",
-            ((self.place, *key, *sums[:3], sums[3] or None) for key, sums in pending.verdicts.items()),
+            ((self.place, *key, *sums[:3], sums[3] or None) for key, sums in rows.verdicts.items()),
         )
-        if self.progress and lines:
-            self.progress.advance(lines)
 
 
 _STRANGER_KNOWN = """
@@ -396,6 +408,25 @@ class _Stored:
     mtime: int
     appendable: int
     map: str
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.raw)
+        if len(batch) == BATCH_LINES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _read(item: Item) -> Reply:
+    if item.raw:
+        return read_reply(item.raw)
+    return unreadable(f"{item.length:,} bytes long, expected at most {MOST_BYTES:,}")
 
 
 def _digest(file: BinaryIO, length: int) -> "hashlib._Hash":

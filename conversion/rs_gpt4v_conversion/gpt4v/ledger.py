@@ -200,6 +200,11 @@ class Ledger:
         row = self.connection.execute("SELECT round FROM requests WHERE custom_id = ?", (custom_id,)).fetchone()
         return int(row[0]) if row else 0
 
+    def replies(self, custom_id: str) -> int:
+        """How many lines of answer files are about a request, of whatever kind."""
+        row = self.connection.execute("SELECT replies FROM requests WHERE custom_id = ?", (custom_id,)).fetchone()
+        return int(row[0]) if row else 0
+
     def accepted(self, stage: Stage, record: str) -> Accepted | None:
         """The accepted answer of a stage about a record, read again from its line.
 

@@ -34,6 +34,7 @@ CREATE TABLE requests (
     height INTEGER NOT NULL,
     exported INTEGER NOT NULL,   -- where it was exported last, as `id`
     round INTEGER NOT NULL,      -- the highest
+    replies INTEGER NOT NULL,    -- lines that are about it
     superseded INTEGER NOT NULL, -- whether another request of its stage and record was exported later
     answer INTEGER,              -- the accepted one
     last INTEGER NOT NULL,       -- of its answers; the accepted one, once there is one

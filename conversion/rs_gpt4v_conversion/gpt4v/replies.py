@@ -134,10 +134,14 @@ def _outcome(
 
 def _failure(error: dict[str, Any], status: Any, finish: str) -> tuple[Outcome, str] | None:
     """What kept the model from answering, if anything did."""
-    codes, message = _codes(error), _message(error)
-    if codes & _EXPIRED:
-        return Outcome.EXPIRED, message
-    if codes & _FILTERED or finish in _FILTERED:
+    message = ""
+    if error:
+        codes, message = _codes(error), _message(error)
+        if codes & _EXPIRED:
+            return Outcome.EXPIRED, message
+        if codes & _FILTERED:
+            return Outcome.CONTENT_FILTER, message
+    if finish in _FILTERED:
         return Outcome.CONTENT_FILTER, message or f"ended by {finish}"
     if type(status) is int and status >= 400:
         return Outcome.HTTP_ERROR, ": ".join(filter(None, (f"status {status}", message)))[:MOST_DETAIL]
@@ -148,13 +152,9 @@ def _failure(error: dict[str, Any], status: Any, finish: str) -> tuple[Outcome, 
 
 def _error(line: dict[str, Any], body: Any) -> dict[str, Any]:
     """The error object, wherever a vendor puts it; empty where there is none."""
-    found = [line.get("error")]
+    found: tuple[Any, ...] = (line.get("error"), body)  # a body that is a string is a proxy's page
     if isinstance(body, dict):
-        found.append(body.get("error"))
-        if body.get("object") == "error":
-            found.append(body)
-    elif isinstance(body, str) and body:
-        found.append(body)  # a proxy's page
+        found = (found[0], body.get("error"), body if body.get("object") == "error" else None)
     for error in found:
         if isinstance(error, dict) and error:
             return error
