@@ -69,6 +69,8 @@ _LABELS = word_set(
 )
 """Before a number that counts nothing: it is a name or a rate."""
 
+_COUNTING = NUMBER_WORDS | _VAGUE | {"single", "of", "no"}
+
 _EXISTS = word_set(
     "are is were was exactly only just of shows show contains contain features includes depicts has "
     "displays see count counted have"
@@ -110,6 +112,8 @@ def _claim(mention: Mention, before: Claim | None) -> Claim | None:
     piece, words = mention.piece, mention.piece.tokens
     at, modified = _modifiers(words, mention.start)
     said = words[at - 1] if at > 0 else "."
+    if said not in _COUNTING and not said[0].isdecimal():
+        return None
     if said == "no":
         return _none(mention, at - 1, modified)
     amount = _amount(words, at, mention)
@@ -222,6 +226,8 @@ _PLACES = _PARTS | word_set(
 
 def narrowed(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Sequence[Claim]) -> list[Claim]:
     """The claims, those weakened that answer a question about a part of the image."""
+    if not claims:
+        return []
     whole = {m.piece.turn for m in mentions if m.piece.kind == "question" and _asks_how_many(m)}
     parts = {p.turn for p in pieces if p.kind == "question" and p.turn not in whole and _asks_of_part(p.tokens)}
     return [
@@ -231,7 +237,10 @@ def narrowed(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Seque
 
 
 def _asks_of_part(words: Sequence[str]) -> bool:
-    if "many" in words or not _PLACES.isdisjoint(words):
+    if "many" in words:
+        after = words[words.index("many") + 2 :]  # the noun is one word: what of it is meant could be said before it
+        return not _ASKING.issuperset(word for word in after if is_word(word))
+    if not _PLACES.isdisjoint(words):
         return True
     return "in" in words and _PICTURE.isdisjoint(words)
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rs_gpt4v_conversion.gpt4v.checks.text import tokens
+from rs_gpt4v_conversion.gpt4v.checks.text import is_word, tokens
 from rs_gpt4v_conversion.templates.words import plural
 
 _TABLE = """
@@ -187,8 +187,7 @@ class Lexicon:
                 for spelled in _spellings(words):
                     phrase = Phrase(spelled, concept, words == one, words == many or name == "crossroads")
                     found.setdefault(spelled, phrase)
-        found.pop((), None)  # a category of marks alone
-        return list(found.values())
+        return [phrase for words, phrase in found.items() if any(map(is_word, words))]  # no category of marks alone
 
 
 def _spellings(words: tuple[str, ...]) -> list[tuple[str, ...]]:

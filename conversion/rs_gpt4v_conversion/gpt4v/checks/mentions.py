@@ -5,11 +5,11 @@ were`, `ships usually`) say nothing of what is in the image, nor does a purpose 
 comparison (`like a ship`) or a noun that only describes the next one (`airport terminal`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence, word_set
+from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence_ends, within, word_set
 
 NEGATIONS = word_set(
     "no not without absence absent lack lacks lacking neither nor never none nothing free devoid zero "
@@ -30,6 +30,7 @@ PURPOSES = word_set(
 )
 """Before a mention, at most `_REACH` tokens away."""
 
+_NOT_PLAIN = NEGATIONS | DOUBTS
 _REACH = 5
 _FOLLOWERS = word_set(
     "terminal terminals building buildings apron runway runways traffic access lane lanes track tracks "
@@ -42,7 +43,8 @@ _FOLLOWERS = word_set(
 """Nouns that a singular before them only describes."""
 
 _VERBAL = word_set("to that which who can will they we")
-"""Before `bridge` or `ship`: a verb."""
+_VERBS = (("bridge",), ("ship",), ("ships",), ("dam",), ("jet",))
+"""The second are verbs after the first."""
 
 _DETERMINERS = word_set(
     "a an the this that these those each every another several many some few multiple numerous various "
@@ -73,21 +75,28 @@ def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
     first = lexicon.first
     found: list[Mention] = []
     for piece in pieces:
-        words, past = piece.tokens, 0
-        begin = finish = -1
-        plain = False
-        for i in [i for i, word in enumerate(words) if word in first]:
-            phrase = _longest(words, i, first[words[i]]) if i >= past else None
-            if phrase is None:
-                continue
-            past = i + len(phrase.words)
-            if not phrase.concept or _describes(words, i, past, phrase):
-                continue
-            if i >= finish:
-                begin, finish = sentence(words, i)
-                plain = is_plain(words, begin, finish)
-            found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
+        words = piece.tokens
+        if starts := [i for i, word in enumerate(words) if word in first]:
+            found.extend(_mentions(piece, words, starts, first))
     return found
+
+
+def _mentions(
+    piece: Piece, words: Sequence[str], starts: Sequence[int], first: Mapping[str, tuple[Phrase, ...]]
+) -> Iterator[Mention]:
+    ends = sentence_ends(words)
+    past, begin, finish, plain = 0, 0, -1, False
+    for i in starts:
+        phrase = _longest(words, i, first[words[i]]) if i >= past else None
+        if phrase is None:
+            continue
+        past = i + len(phrase.words)
+        if not phrase.concept or _describes(words, i, past, phrase):
+            continue
+        if i >= finish:
+            begin, finish = within(ends, i)
+            plain = is_plain(words, begin, finish)
+        yield Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain)
 
 
 def _longest(words: Sequence[str], at: int, phrases: Sequence[Phrase]) -> Phrase | None:
@@ -102,9 +111,9 @@ def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bo
     """Whether a phrase only describes another word, or is a verb."""
     after = words[end] if end < len(words) else "."
     before = words[start - 1] if start else "."
-    if "-" in (before, after) or (phrase.one and after in _FOLLOWERS):
+    if before == "-" or after == "-" or (after in _FOLLOWERS and phrase.one):
         return True
-    return phrase.words in (("bridge",), ("ship",), ("ships",), ("dam",), ("jet",)) and before in _VERBAL
+    return before in _VERBAL and phrase.words in _VERBS
 
 
 def asserted(mention: Mention) -> bool:
@@ -121,8 +130,7 @@ def is_plain(words: Sequence[str], begin: int, end: int) -> bool:
     """Whether a sentence states something: no question, no negation, no doubt."""
     if end < len(words) and "?" in words[end]:
         return False
-    said = words[begin:end]
-    return NEGATIONS.isdisjoint(said) and DOUBTS.isdisjoint(said)
+    return _NOT_PLAIN.isdisjoint(words[begin:end])
 
 
 def _is_introduced(words: Sequence[str], begin: int, mention: Mention) -> bool:

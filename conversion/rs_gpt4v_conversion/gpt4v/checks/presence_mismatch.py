@@ -10,6 +10,9 @@ _ASKING = word_set(
 )
 """A question of presence has no words before the noun but these."""
 
+_FIRST = word_set("is are can do does")
+_DEFINITE = word_set("the this in")
+
 _REST = word_set("in the this image scene picture photo photograph view frame visible present here at all shown there")
 """Nor after it, if it is about the whole image."""
 
@@ -19,23 +22,20 @@ _NO = word_set("no nope")
 
 def check(case: Case, notes: Notes) -> None:
     """Hold the first word of an answer to each such question against the annotations."""
-    answers = {p.turn: p.tokens for p in case.pieces if p.kind == "statement"}
-    for mention in case.mentions:
-        piece = mention.piece
-        if piece.kind != "question" or not _asks(mention):
-            continue
-        said = answers.get(piece.turn) or ["."]
+    asked = [m for m in case.mentions if m.piece.kind == "question" and _asks(m)]
+    answers = {p.turn: p.tokens for p in case.pieces if p.kind == "statement"} if asked else {}
+    for mention in asked:
+        said = answers.get(mention.piece.turn) or ["."]
         if said[0] in _YES or said[0] in _NO:
             _judge(case, mention, said[0] in _YES, notes)
 
 
 def _asks(mention: Mention) -> bool:
     words = mention.piece.tokens
-    end, lead = mention.finish, words[mention.begin : mention.start]
-    return (
-        bool(lead) and lead[0] in ("is", "are", "can", "do", "does") and _ASKING.issuperset(lead)
-        and lead[-1] not in ("the", "this", "in") and end < len(words) and "?" in words[end]
-    )  # fmt: skip
+    if mention.start == mention.begin or words[mention.begin] not in _FIRST:
+        return False
+    lead, end = words[mention.begin : mention.start], mention.finish
+    return _ASKING.issuperset(lead) and lead[-1] not in _DEFINITE and end < len(words) and "?" in words[end]
 
 
 def _judge(case: Case, mention: Mention, yes: bool, notes: Notes) -> None:

@@ -36,10 +36,12 @@ def check(case: Case, notes: Notes) -> None:
 
 
 def _repeats(answer: Sequence[str], question: Sequence[str]) -> bool:
-    asked, said = set(question), [word for word in answer if is_word(word)]
-    if not asked or not _FORM.union(asked).issuperset(said):
-        return False
-    return (question[0] in _OPEN and "or" not in asked) or said == [word for word in question if is_word(word)]
+    for word in answer:
+        if word not in _FORM and word not in question and is_word(word):
+            return False
+    if question and question[0] in _OPEN and "or" not in question:
+        return True
+    return [word for word in answer if is_word(word)] == [word for word in question if is_word(word)]
 
 
 CHECK = Check(

@@ -1,6 +1,7 @@
 """English prose as checks see it: words in lower case, sentences, numbers, and the texts of an answer."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -18,7 +19,7 @@ from rs_gpt4v_conversion.gpt4v.schemas import (
 TOKEN = re.compile(
     r"[a-z]++(?![\w'’])"  # most words, quickly
     r"|[^\W_]+(?:['’][^\W_]+|(?<=\d)[.,]\d+)*"  # all words and numbers: `don't`, `1,200`, `a220`
-    r"|[.!?]+|-(?:(?<=[^\W_]-)(?=[^\W_])|\s)|[–—,;:()\[\]%/]"
+    r"|[.!?]|-(?:(?<=[^\W_]-)(?=[^\W_])|\s)|[–—,;:()\[\]%/]"
 )
 """Words in lower case, numbers, ends of sentences and other marks; a hyphen is `-` within a word, else `- `."""
 
@@ -73,14 +74,20 @@ def is_word(token: str) -> bool:
     return token[0].isalnum()
 
 
+def sentence_ends(words: Sequence[str]) -> list[int]:
+    """Where the marks are that end the sentences of a text; the last is its length."""
+    return [*(i for i, word in enumerate(words) if word in _ENDS), len(words)]
+
+
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
     """Where the sentence of token `at` begins and ends; the mark at its end is the token at the second place."""
-    start = end = at
-    while start > 0 and words[start - 1][0] not in _ENDS:
-        start -= 1
-    while end < len(words) and words[end][0] not in _ENDS:
-        end += 1
-    return start, end
+    return within(sentence_ends(words), at)
+
+
+def within(ends: Sequence[int], at: int) -> tuple[int, int]:
+    """The same, of a text whose ends are known."""
+    place = bisect_left(ends, at)
+    return (ends[place - 1] + 1 if place else 0), ends[place]
 
 
 _ONES = {
