@@ -5,5 +5,11 @@
 
 records       what flows between the parts: stages, facts, requests, outcomes
 schemas       the form of an answer, stage by stage: sent with a request and checked on import
+listing       which objects of an image a question lists, and what their numbers mean
+facts         facts as a line of JSON, and back
+subjects      the images of a source that can be asked about, with what is known of each
+neighbours    how objects lie to those nearest to them
+describing    what is known of an image as the text of a question, and back
+prompts       the prompt of each stage, and how it is filled in
 workspace     the folder of requests and answers: which file lies where
 """

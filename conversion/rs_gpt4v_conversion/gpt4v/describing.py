@@ -22,7 +22,8 @@ seventh between ` | `:
 An object line may be followed by one that begins with `   seen: `: what the accepted local answer says of it, colour,
 state, relations that the line does not have, and description.
 
-Then lines that say what holds for the whole image, each only where there is something to say:
+Then lines that say what holds for the whole image, each only where there is something to say. `at least` stands before
+the number of a category of which a mark could not be used; a source that does not mark every object gives no numbers:
 
     Not listed: car 12 top left, 30 center; ship 2 bottom
     Numbers: ship 3, car at least 47
@@ -210,8 +211,8 @@ class Described:
     def _is_cut(self, item: Object, i: int) -> bool:
         """Whether a part of the object may be outside the image."""
         x1, y1, x2, y2 = self._extents[i] if item.obb is None else envelope(item.obb)
-        beside = max(x2 - self.size[0], y2 - self.size[1]) > -SLACK
-        return item.iof < 1 or min(x1, y1) < SLACK or beside
+        nearest = min(x1, y1, self.size[0] - x2, self.size[1] - y2)  # below 0 outside
+        return item.iof < 1 or nearest <= SLACK
 
     def _size(self, item: Object, i: int) -> str:
         box = self._extents[i]
@@ -262,8 +263,9 @@ class Described:
         return "Not listed: " + "; ".join(listing) if parts else ""
 
     def _numbers(self) -> str:
-        counts = Counter(o.category for o in self.facts.objects if not o.ignore)
         known = set(self.facts.searched)
+        looked_for = known | set(self.facts.uncertain)  # of others nobody knows how many are marked
+        counts = Counter(o.category for o in self.facts.objects if o.category in looked_for and not o.ignore)
         said = (f"{plain(c)} {'' if c in known else 'at least '}{n}" for c, n in counts.items())
         return "Numbers: " + ", ".join(said) if counts else ""
 

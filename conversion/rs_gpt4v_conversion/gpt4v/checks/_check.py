@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, find_claims, narrowed, other_things
 from rs_gpt4v_conversion.gpt4v.checks.known import Known
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon
-from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, find_mentions
+from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, asserted, find_mentions
 from rs_gpt4v_conversion.gpt4v.checks.text import Piece, pieces
 from rs_gpt4v_conversion.gpt4v.listing import listed
 from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Stage
@@ -44,7 +44,7 @@ class Case:
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """All words and marks of the answer, in lower case."""
-        return frozenset(word for piece in self.pieces for word in piece.tokens)
+        return frozenset().union(*[piece.tokens for piece in self.pieces])
 
     @cached_property
     def lexicon(self) -> Lexicon:
@@ -62,6 +62,11 @@ class Case:
     def mentions(self) -> list[Mention]:
         """Where the texts speak of a concept."""
         return find_mentions(self.pieces, self.lexicon)
+
+    @cached_property
+    def asserted(self) -> list[Mention]:
+        """Of these, what is said to be there."""
+        return [mention for mention in self.mentions if asserted(mention)]
 
     @cached_property
     def claims(self) -> list[Claim]:

@@ -6,7 +6,7 @@ marks none of it, and the colour of a vehicle down to half of that.
 """
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, asserted, is_plain
+from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, is_plain
 from rs_gpt4v_conversion.gpt4v.checks.text import sentence, word_set
 from rs_gpt4v_conversion.gpt4v.listing import extent
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer
@@ -32,7 +32,7 @@ def check(case: Case, notes: Notes) -> None:
     if isinstance(case.answer, LocalAnswer):
         _attributes(case, case.answer, notes)
     pixel = case.facts.gsd / case.scale if case.facts.gsd and case.scale else None
-    for mention in case.mentions:
+    for mention in case.asserted:
         _seen(case, mention, pixel, notes)
     if not case.vocabulary.isdisjoint(_DETAILS):
         _details(case, pixel, notes)
@@ -53,7 +53,7 @@ def _attributes(case: Case, answer: LocalAnswer, notes: Notes) -> None:
 
 def _seen(case: Case, mention: Mention, pixel: float | None, notes: Notes) -> None:
     limit = next((SEEN_TO[c] for c in case.lexicon.line(mention.concept) if c in SEEN_TO), None)
-    if limit is None or not asserted(mention):
+    if limit is None:
         return
     if pixel is None:
         notes.leave()

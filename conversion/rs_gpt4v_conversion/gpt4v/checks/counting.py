@@ -8,6 +8,7 @@ A number counts where it stands before the noun, with up to three modifiers betw
 lane bridge`), names (`terminal 2`), ordinals and shares (`one of the ships`) are no counts.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -87,7 +88,11 @@ _TRAILING = _PICTURE | word_set(
 
 _PARTS = word_set("left right top bottom upper lower center centre corner corners edge middle foreground background")
 _MORE = frozenset(("another", "additional", "more", "other", "others", "further", "plus"))
+_ASKING = _TRAILING | word_set("there do you see does contain show have we")
+"""After the noun of a question that asks how many there are in the whole image: nothing but these."""
+
 _MODIFIERS = 3
+_DIGIT = re.compile(r"\d")
 
 
 def find_claims(mentions: Sequence[Mention]) -> list[Claim]:
@@ -111,9 +116,9 @@ def _claim(mention: Mention, before: Claim | None) -> Claim | None:
     if amount is None:
         return None
     number, start, rough = amount
-    begin, end = sentence(words, mention.start)
-    if not is_plain(words, begin, end):
+    if not mention.plain:
         return None
+    begin, end = mention.begin, mention.finish
     previous = words[start - 1] if start > begin else ""
     if previous in _LABELS:
         return None
@@ -168,11 +173,11 @@ def _amount(words: Sequence[str], at: int, mention: Mention) -> tuple[int | None
 def _none(mention: Mention, start: int, modified: bool) -> Claim | None:
     """`no ships`, where the sentence says no more: `no ships at the dock` or `no other ships` leaves some elsewhere."""
     words, piece = mention.piece.tokens, mention.piece
-    _, end = sentence(words, mention.start)
+    end = mention.finish
     if end < len(words) and "?" in words[end]:
         return None
     whole = piece.whole and not modified and _closes_whole(words, mention.end, end)
-    lead = words[sentence(words, start)[0] : start]
+    lead = words[mention.begin : start]
     if whole and _LEADING.union(("no",)).issuperset(lead):
         return Claim(mention.concept, 0, "exact", False, piece, start, mention.end)
     return Claim(mention.concept, None, "least", False, piece, start, mention.end)
@@ -235,12 +240,14 @@ def other_things(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
     """Plural nouns straight after a number that are no word of the lexicon, as mentions of concepts of their own."""
     found = []
     for piece in pieces:
-        if piece.kind != "statement":
-            continue
         words = piece.tokens
+        if piece.kind != "statement" or (NUMBER_WORDS.isdisjoint(words) and not _DIGIT.search(piece.text)):
+            continue
         for i, word in enumerate(words[:-1], 1):
             if (word in NUMBER_WORDS or word[0].isdecimal()) and _is_plural(words[i]) and words[i] not in lexicon.first:
-                found.append(Mention(piece, i, i + 1, words[i], False, True))
+                begin, end = sentence(words, i)
+                plain = is_plain(words, begin, end)
+                found.append(Mention(piece, i, i + 1, words[i], False, True, begin, end, plain))
     return found
 
 
@@ -291,9 +298,6 @@ def _numbers(words: Sequence[str]) -> Iterator[tuple[int | None, int, int]]:
 def _asks_how_many(mention: Mention) -> bool:
     """Whether a question asks how many there are in the whole image."""
     words, start = mention.piece.tokens, mention.start
-    begin, end = sentence(words, start)
-    rest = {w for w in words[mention.end : end] if is_word(w)}
-    return (
-        start >= begin + 2 and words[start - 2 : start] == ["how", "many"]
-        and rest <= _TRAILING | {"there", "do", "you", "see", "does", "contain", "show", "have", "we"}
-    )  # fmt: skip
+    if start < 2 or words[start - 1] != "many" or words[start - 2] != "how":
+        return False
+    return _ASKING.issuperset(w for w in words[mention.end : mention.finish] if is_word(w))

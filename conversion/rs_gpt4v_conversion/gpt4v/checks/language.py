@@ -1,15 +1,15 @@
 """Whether texts are English, by their letters and their small words.
 
-Of a text's letters at most a fifth may be of another script than the Latin. Of at least six words, those that only
-another language has (of seven that are written in Latin letters) may not outnumber the English small words, and of at
-least fifteen words one in fifteen must be an English small word. Texts with fewer words pass if their letters do.
+Of a text's letters at most a fifth may be of another script than the Latin. In a text of at least six words and marks,
+small words of other languages (of seven that are written in Latin letters) may not outnumber the English ones, and in
+one of at least fifteen, one in fifteen must be an English small word. Shorter texts pass if their letters do.
 """
 
 import unicodedata
 from collections.abc import Sequence
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.text import is_word, word_set
+from rs_gpt4v_conversion.gpt4v.checks.text import word_set
 
 OTHER_LETTERS = 0.2
 FEWEST_WORDS = 6
@@ -36,7 +36,7 @@ _OTHERS = word_set(
 def check(case: Case, notes: Notes) -> None:
     """Look at each text that is more than a label."""
     for piece in case.pieces:
-        words = [word for word in piece.tokens if is_word(word)]
+        words = piece.tokens
         foreign = not piece.text.isascii() and _other_script(piece.text)
         if foreign or _is_foreign(words):
             notes.judge(f"{piece.where}: not English, {piece.text[:60]!r}")

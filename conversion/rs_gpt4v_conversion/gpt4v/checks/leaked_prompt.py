@@ -76,10 +76,11 @@ _LEAKS = (
     _leak("an excuse", "sorry apologize apologise", r"\b(?:sorry|apologi[sz]e)\b"),
     _leak(
         "a refusal",
-        "cannot can't can’t can unable couldn't could",
-        rf"\b(?:cannot|can't|can’t|can not|couldn't|could not) (?:be )?(?:\w+ly )?{_KNOW}",
+        "cannot can't can’t unable couldn't couldn’t",
+        rf"\b(?:cannot|can['’]t|couldn['’]t) (?:be )?(?:\w+ly )?{_KNOW}",
         rf"\bunable to {_KNOW}",
     ),
+    _leak("a refusal", "not", rf"\b(?:can|could) not (?:be )?(?:\w+ly )?{_KNOW}"),
     _leak(
         "a hedge",
         "exact precise difficult hard impossible possible unclear clear challenging",
@@ -93,7 +94,7 @@ _LEAKS = (
 )
 """What is looked for word by word: `words` holds at least one word of everything that the patterns find."""
 
-_MARKS = re.compile(r"[\[{}<`*#\\_]|\d\.\d|\d\s?,|[\"xy]\s?[\d:,]")
+_MARKS = re.compile(r"[\[({}<`*#\\_\"\d]")
 """At least one of these is in everything that `_FORMS` finds."""
 
 _FORMS = (
@@ -115,8 +116,8 @@ def check(case: Case, notes: Notes) -> None:
     """Look for all of it in all texts."""
     leaks = [leak for leak in _LEAKS if not case.vocabulary.isdisjoint(leak.words)]
     for piece in case.pieces:
-        text = piece.text.lower()
-        found = next(_found(text, leaks), None)
+        text = piece.text.lower() if leaks or _MARKS.search(piece.text) else ""
+        found = next(_found(text, leaks), None) if text else None
         notes.judge(f"{piece.where}: {found[1]!r} ({found[0]})" if found else "")
 
 
@@ -124,10 +125,9 @@ def _found(text: str, leaks: list[_Leak]) -> Iterator[tuple[str, str]]:
     for leak in leaks:
         if match := leak.pattern.search(text):
             yield leak.says, match.group()
-    if _MARKS.search(text):
-        for says, pattern in _FORMS:
-            if match := pattern.search(text):
-                yield says, match.group()
+    for says, pattern in _FORMS if _MARKS.search(text) else ():
+        if match := pattern.search(text):
+            yield says, match.group()
 
 
 CHECK = Check(

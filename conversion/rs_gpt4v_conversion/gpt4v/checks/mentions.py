@@ -6,7 +6,7 @@ comparison (`like a ship`) or a noun that only describes the next one (`airport 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase
 from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence, word_set
@@ -54,31 +54,39 @@ _INTRODUCING = word_set(
 _MODIFIERS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """Words of a text that mean a concept."""
 
     piece: Piece
     start: int  # of its tokens
     end: int
     concept: str
-    one: bool
+    one: bool  # they may be a singular
     many: bool
+    begin: int  # of its sentence
+    finish: int  # of its sentence: the mark there, or the end of the text
+    plain: bool  # whether the sentence states something: no question, no negation, no doubt
 
 
 def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
     """All mentions, whatever is said of them, in the order of the texts."""
     first = lexicon.first
-    found = []
+    found: list[Mention] = []
     for piece in pieces:
         words, past = piece.tokens, 0
-        for i, word in enumerate(words):
-            if word in first and i >= past:
-                phrase = _longest(words, i, first[word])
-                if phrase is not None:
-                    past = i + len(phrase.words)
-                    if phrase.concept and not _describes(words, i, past, phrase):
-                        found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many))
+        begin = finish = -1
+        plain = False
+        for i in [i for i, word in enumerate(words) if word in first]:
+            phrase = _longest(words, i, first[words[i]]) if i >= past else None
+            if phrase is None:
+                continue
+            past = i + len(phrase.words)
+            if not phrase.concept or _describes(words, i, past, phrase):
+                continue
+            if i >= finish:
+                begin, finish = sentence(words, i)
+                plain = is_plain(words, begin, finish)
+            found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
     return found
 
 
@@ -101,16 +109,12 @@ def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bo
 
 def asserted(mention: Mention) -> bool:
     """Whether a text says plainly that what is mentioned is there."""
-    piece = mention.piece
-    if piece.kind != "statement" or piece.imagined:
+    piece, start = mention.piece, mention.start
+    if not mention.plain or piece.kind != "statement" or piece.imagined:
         return False
-    words, start = piece.tokens, mention.start
-    begin, end = sentence(words, start)
-    if not is_plain(words, begin, end):
+    if not PURPOSES.isdisjoint(piece.tokens[max(mention.begin, start - _REACH) : start]):
         return False
-    if not PURPOSES.isdisjoint(words[max(begin, start - _REACH) : start]):
-        return False
-    return _is_introduced(words, begin, mention)
+    return _is_introduced(piece.tokens, mention.begin, mention)
 
 
 def is_plain(words: Sequence[str], begin: int, end: int) -> bool:

@@ -2,7 +2,7 @@
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention
-from rs_gpt4v_conversion.gpt4v.checks.text import is_word, sentence, word_set
+from rs_gpt4v_conversion.gpt4v.checks.text import is_word, word_set
 
 _ASKING = word_set(
     "is are there any a an can do you we i see does this the image scene picture photo show contain include have has "
@@ -31,8 +31,7 @@ def check(case: Case, notes: Notes) -> None:
 
 def _asks(mention: Mention) -> bool:
     words = mention.piece.tokens
-    begin, end = sentence(words, mention.start)
-    lead = words[begin : mention.start]
+    end, lead = mention.finish, words[mention.begin : mention.start]
     return (
         bool(lead) and lead[0] in ("is", "are", "can", "do", "does") and _ASKING.issuperset(lead)
         and lead[-1] not in ("the", "this", "in") and end < len(words) and "?" in words[end]
@@ -41,7 +40,7 @@ def _asks(mention: Mention) -> bool:
 
 def _judge(case: Case, mention: Mention, yes: bool, notes: Notes) -> None:
     words = mention.piece.tokens
-    end = sentence(words, mention.start)[1]
+    end = mention.finish
     whole = _REST.issuperset(w for w in words[mention.end : end] if is_word(w))
     low, high = case.known.bounds(mention.concept)
     known = f"annotated {mention.concept}: {low}" if low == high else f"annotated {mention.concept}: {low} or more"

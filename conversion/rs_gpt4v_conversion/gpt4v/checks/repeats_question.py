@@ -15,6 +15,9 @@ _FORM = word_set(
 )
 """Words that carry no content here."""
 
+_FEW = 6
+"""Tokens: what has more says something."""
+
 _EMPTY = frozenset({
     "", "n a", "na", "nan", "null", "nil", "unknown", "undefined", "not applicable", "not available", "tbd", "todo",
     "string", "text", "answer", "description", "placeholder", "lorem ipsum",
@@ -25,20 +28,18 @@ def check(case: Case, notes: Notes) -> None:
     """Look at each text for content, and at each answer for more than its question."""
     questions = {p.turn: p.tokens for p in case.pieces if p.kind == "question"}
     for piece in case.pieces:
-        words = [word for word in piece.tokens if is_word(word)]
-        if len(words) <= 2 and " ".join(words) in _EMPTY:
+        if len(piece.tokens) <= _FEW and " ".join(w for w in piece.tokens if is_word(w)) in _EMPTY:
             notes.judge(f"{piece.where}: {piece.text[:40]!r} says nothing")
         elif piece.kind == "statement" and piece.turn in questions:
-            repeats = _repeats(words, [w for w in questions[piece.turn] if is_word(w)])
+            repeats = _repeats(piece.tokens, questions[piece.turn])
             notes.judge(f"{piece.where}: {piece.text[:80]!r} repeats its question" if repeats else "")
 
 
 def _repeats(answer: Sequence[str], question: Sequence[str]) -> bool:
-    if answer == question:
-        return True
-    if not question or question[0] not in _OPEN or "or" in question:
+    asked, said = set(question), [word for word in answer if is_word(word)]
+    if not asked or not _FORM.union(asked).issuperset(said):
         return False
-    return set(answer) - _FORM <= set(question)
+    return (question[0] in _OPEN and "or" not in asked) or said == [word for word in question if is_word(word)]
 
 
 CHECK = Check(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel
@@ -16,30 +15,40 @@ from rs_gpt4v_conversion.gpt4v.schemas import (
     ReasoningAnswer,
 )
 
-TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*|[.!?]+|(?<=[^\W_])-(?=[^\W_])|\s[-–—]+\s|[–—,;:()\[\]%/]")
-"""A number with points or commas, a word, the end of a sentence, the hyphen of a compound, other marks."""
+TOKEN = re.compile(
+    r"[a-z]++(?![\w'’])"  # most words, quickly
+    r"|[^\W_]+(?:['’][^\W_]+|(?<=\d)[.,]\d+)*"  # all words and numbers: `don't`, `1,200`, `a220`
+    r"|[.!?]+|-(?:(?<=[^\W_]-)(?=[^\W_])|\s)|[–—,;:()\[\]%/]"
+)
+"""Words in lower case, numbers, ends of sentences and other marks; a hyphen is `-` within a word, else `- `."""
 
-ENDS = frozenset(".!?")
-"""First characters of a token that ends a sentence."""
+_ENDS = frozenset(".!?")
 
 Kind = Literal["statement", "question", "plan", "label"]
 """What a text does: it says something of the image, asks, tells what to do, or is a word or two in a field."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """One text of an answer."""
 
-    text: str
-    kind: Kind
-    where: str  # in the answer, for people
-    turn: int = -1  # from 0, of a question and its answer
-    whole: bool = True  # it speaks of the whole image, unless it says otherwise
-    imagined: bool = False  # it speaks of what is not there
-    tokens: list[str] = field(init=False)
+    __slots__ = ("imagined", "kind", "text", "tokens", "turn", "where", "whole")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tokens", tokens(self.text))
+    def __init__(
+        self, text: str, kind: Kind, where: str, turn: int = -1, whole: bool = True, imagined: bool = False
+    ) -> None:
+        """Take a text apart.
+
+        Args:
+            text: As the answer has it.
+            kind: What it does.
+            where: In the answer, for people.
+            turn: From 0, of a question and its answer.
+            whole: It speaks of the whole image, unless it says otherwise.
+            imagined: It speaks of what is not there.
+        """
+        self.text, self.kind, self.where, self.turn = text, kind, where, turn
+        self.whole, self.imagined = whole, imagined
+        self.tokens = tokens(text)
 
     def quote(self, start: int, end: int) -> str:
         """Tokens `start` to `end` as they are written."""
@@ -67,9 +76,9 @@ def is_word(token: str) -> bool:
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
     """Where the sentence of token `at` begins and ends; the mark at its end is the token at the second place."""
     start = end = at
-    while start > 0 and words[start - 1][0] not in ENDS:
+    while start > 0 and words[start - 1][0] not in _ENDS:
         start -= 1
-    while end < len(words) and words[end][0] not in ENDS:
+    while end < len(words) and words[end][0] not in _ENDS:
         end += 1
     return start, end
 

@@ -50,7 +50,7 @@ CHECK = Check(
     name="turn_shape",
     stages=("conversation", "reasoning", "planning"),
     severity="warn",
-    says="A later question of a conversation refers to an earlier turn, reasoning has a question of each kind, and every "
-    "step of a plan names what it needs.",
+    says="A later question of a conversation refers to an earlier turn, reasoning has a question of each kind, and "
+    "every step of a plan names what it needs.",
     judge=check,
 )

@@ -1,14 +1,11 @@
 """Whether an answer speaks of categories that the annotations know to be absent (after CHAIR, Rohrbach et al. 2018)."""
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.mentions import asserted
 
 
 def check(case: Case, notes: Notes) -> None:
     """Hold every mention in a plain statement against the categories that were looked for."""
-    for mention in case.mentions:
-        if not asserted(mention):
-            continue
+    for mention in case.asserted:
         low, high = case.known.bounds(mention.concept)
         if high == 0:
             piece = mention.piece
