@@ -42,7 +42,7 @@ class Call:
     method: str
     path: str  # without the query
     query: dict[str, str]
-    authorization: str  # the header, never kept
+    authorization: str = field(repr=False)  # the header, never kept
     content_type: str
     body: bytes = b""
     upload: Path | None = None  # the body, where it is a form
@@ -135,7 +135,7 @@ class Api:
         for method, match, function in known:
             if method == call.method:
                 key = f"{call.method} {call.path}"
-                attempt = self.counters.see(key)
+                attempt = self.counters.attempt(key)
                 fault = self.settings.faults.drawn(TRANSPORT, key, attempt)
                 early = self._early(fault, key, attempt)
                 return early or self._spoilt(function(call, match[1] if match.groups() else ""), fault)

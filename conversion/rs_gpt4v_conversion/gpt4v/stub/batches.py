@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,14 +52,16 @@ class Batches:
         seconds: From a batch's creation to its end.
         most_lines: Of an input file.
         most_bytes: Likewise.
+        clock: Seconds since 1970.
     """
 
     def __init__(
         self, files: Files, counters: Counters, faults: Faults, *, seed: int, seconds: float, most_lines: int,
-        most_bytes: int,
+        most_bytes: int, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._files, self._counters, self._faults, self._seed = files, counters, faults, seed
         self._seconds, self._most_lines, self._most_bytes = seconds, most_lines, most_bytes
+        self._clock = clock
         self._batches: dict[str, _Batch] = {}
         self._lock = threading.Lock()
 
@@ -83,8 +86,8 @@ class Batches:
         metadata = _metadata(body.get("metadata"))
         with self._lock:
             batch = _Batch(
-                id=f"batch_{len(self._batches) + 1:06d}", created=time.time(), endpoint=endpoint, input=file,
-                metadata=metadata, attempt=self._counters.see(f"batch of {file.id}"),
+                id=f"batch_{len(self._batches) + 1:06d}", created=self._clock(), endpoint=endpoint, input=file,
+                metadata=metadata, attempt=self._counters.attempt(f"batch of {file.id}"),
             )  # fmt: skip
             self._batches[batch.id] = batch
         return self.described(batch.id)
@@ -98,7 +101,7 @@ class Batches:
         status = self.described(batch_id)["status"]
         if status not in ("validating", "in_progress", "finalizing"):
             raise BadRequestError(f"Cannot cancel a batch with status '{status}'.", status=409)
-        self._batch(batch_id).cancelled = time.time()
+        self._batch(batch_id).cancelled = self._clock()
         return self.described(batch_id)
 
     def all(self) -> list[dict[str, Any]]:
@@ -115,7 +118,7 @@ class Batches:
         """
         batch = self._batch(batch_id)
         with batch.lock:
-            status = self._advance(batch, time.time())
+            status = self._advance(batch, self._clock())
             return self._object(batch, status)
 
     def _batch(self, batch_id: str) -> _Batch:
@@ -229,7 +232,7 @@ class Batches:
         begun = batch.created + VALIDATED * self._seconds
         written = batch.created + ANSWERED * self._seconds
         over = batch.created + self._seconds
-        passed = self._passed(batch, time.time())
+        passed = self._passed(batch, self._clock())
         answered = min(1.0, max(0.0, (passed - VALIDATED) / (ANSWERED - VALIDATED)))
         in_time = batch.cancelled is None and not batch.errors
         if batch.ended is None:

@@ -35,6 +35,7 @@ class Counters:
     received: int = 0
     sent: int = 0
     _active: int = 0
+    _attempts: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def see(self, key: str) -> int:
@@ -42,6 +43,12 @@ class Counters:
         with self._lock:
             self.seen[key] += 1
             return self.seen[key]
+
+    def attempt(self, key: str) -> int:
+        """The number of this attempt at something that no model answers, from 1."""
+        with self._lock:
+            self._attempts[key] += 1
+            return self._attempts[key]
 
     def bill(self, key: str) -> None:
         """Count an answer to a request."""

@@ -41,7 +41,7 @@ def scene(view: View) -> dict[str, Any]:
         }
     spread = f"What stands out is {view.pick('spread over', 'found in')} {joined(_parts(view))}."
     most = view.categories[0]
-    plain = view.pick("The ground between is even and open.", "Around it, the surface is even and without marks.")
+    plain = view.pick("The surface between is even and open.", "Around it, the surface is even and without marks.")
     facts = [exist(c, notes.numbers.get(c, 1), c in notes.exact) for c in view.categories]
     return {
         "scene": view.scene,
@@ -63,7 +63,7 @@ def detail(view: View) -> dict[str, Any]:
     )
     spread = f"What stands out lies in {joined(_parts(view))}."
     around = view.pick(
-        "The ground between is even, with few marks and soft changes of tone.",
+        "The surface between is even, with few marks and soft changes of tone.",
         "Around it the surface is even and open, and its tone changes little from edge to edge.",
     )
     return {"description": " ".join([opening, spread, *_sentences(view)[:4], around, _closing(view)])}

@@ -82,9 +82,9 @@ def _on_scene(view: View) -> Iterator[Turn]:
             ("What else belongs to it?", "And what else can be said about that?"), more, strict=False
         ):
             yield _turn(ask, answer, [])
-    yield _turn("What is the ground around it like?", view.pick(
-        "The ground around it is even and changes its tone only slowly.",
-        "It is open ground with an even surface.",
+    yield _turn("What is the surface around it like?", view.pick(
+        "The surface around it is even and changes its tone only slowly.",
+        "It is open and even there.",
     ), [])  # fmt: skip
     yield _turn("From where is all of this seen?", "It is seen from straight above, so surfaces and outlines show.", [])
     yield _turn("Do the outlines stand out against that?", "Yes, they stand out clearly against the even surface.", [])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rs_gpt4v_conversion.gpt4v.describing import Line
-from rs_gpt4v_conversion.gpt4v.stub.phrases import capital, exist, one, place
+from rs_gpt4v_conversion.gpt4v.stub.phrases import capital, exist, family, one, place
 from rs_gpt4v_conversion.gpt4v.stub.viewing import View
 
 
@@ -22,7 +22,7 @@ def reasoning(view: View) -> dict[str, Any]:
 
 def planning(view: View) -> dict[str, Any]:
     """A goal, steps that name what they need, and what limits them."""
-    lines = view.ordered(view.notes.clear)[:3]
+    lines = list({_definite(line): line for line in _things(view)}.values())[:3]
     if not lines:
         return _survey(view)
     steps = [
@@ -33,25 +33,31 @@ def planning(view: View) -> dict[str, Any]:
         steps.append(_step(view, line, way))
     steps.append(
         {
-            "action": "Return to the starting point along the open ground and check the records for gaps.",
-            "needs": f"the open ground {place(lines[0].part)}",
+            "action": "Return to the starting point and check the records for gaps.",
+            "needs": f"the free surface next to {_definite(lines[0])}",
             "objects": [],
         }
     )
     if len(steps) < 3:
-        around = f"the ground around {_definite(lines[0])}"
-        walk = "Walk once around it and record the ground on all sides."
+        around = f"the surface around {_definite(lines[0])}"
+        walk = "Go once around it and record the surface on all sides."
         steps.insert(1, {"action": walk, "needs": around, "objects": [lines[0].number]})
     limits = [f"{capital(_definite(lines[0]))} must stay accessible while the work goes on."]
     if len(lines) > 1:
-        limits.append("The ground between the stations has to be crossed on foot.")
+        limits.append(f"The way from there to {_definite(lines[1])} has to stay free.")
     goal = view.pick("Inspect {} and record {} condition.", "Survey {} and document {} present state.")
     named = _definite(lines[0]) if len(lines) == 1 else f"{_definite(lines[0])} and what lies around it"
     return {"goal": goal.format(named, "its"), "steps": steps, "constraints": limits}
 
 
 def _chosen(view: View) -> Line | None:
-    return next(iter(view.ordered(view.notes.clear)), None)
+    return next(iter(_things(view)), None)
+
+
+def _things(view: View) -> list[Line]:
+    """What can be spoken of; people only where there is nothing else."""
+    lines = view.ordered(view.notes.clear)
+    return [line for line in lines if family(line.category) != "person"] or lines
 
 
 def _definite(line: Line) -> str:
@@ -69,15 +75,15 @@ def _on_object(view: View, line: Line) -> list[tuple[str, str]]:
     where = f"{capital(one(line.category))} {verb} {place(line.part)}{', ' + near if near else ''}."
     most = view.categories[0]
     count = exist(most, notes.numbers.get(most, 1), most in notes.exact)
-    event = view.pick("heavy rain flooded the ground", "the nearest way was closed", "work began next to it")
+    event = view.pick("heavy rain fell for days", "the nearest way was closed", "work began next to it")
     return [
         (
             f"What would happen to {_definite(line)} if {event}?",
-            f"{where} With the way there blocked, it would be out of reach until the ground is free again.",
+            f"{where} With the way there blocked, it would be out of reach until the way is free again.",
         ),
         (
             f"Why is it useful that {_definite(line)} {verb} where it does?",
-            f"{where} " + view.pick("That keeps the ways around it short.", "That leaves the ground around it free."),
+            f"{where} " + view.pick("That keeps the ways around it short.", "That leaves the space around it free."),
         ),
         (
             f"What does the scene around {_definite(line)} tell about its use?",
