@@ -62,29 +62,31 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     add("--port", type=int, default=0, help="0 takes a free one (%(default)s)")
     add("--seed", type=int, default=plain.seed, help="of faults and of the order of answers (%(default)s)")
-    add("--latency", type=_seconds, default=plain.latency, metavar="S", help="seconds an answer takes (%(default)s)")
+    add("--latency", type=seconds, default=plain.latency, metavar="S", help="seconds an answer takes (%(default)s)")
     add("--fault", action="append", default=[], metavar="NAME:SHARE", help="share of requests that meet it, 0 to 1")
-    add("--fault-attempts", type=_number, metavar="N", help="only the first N attempts of a request meet faults")
-    add("--batch-seconds", type=_seconds, default=plain.batch_seconds, metavar="S", help="a batch takes (%(default)s)")
-    add("--rpm", type=_number, metavar="N", help="requests per minute, 429 beyond")
-    add("--tpm", type=_number, metavar="N", help="tokens per minute, 429 beyond")
-    add("--long", type=_seconds, default=plain.long, metavar="S", help="seconds of the fault timeout (%(default)s)")
-    add("--retry-after", type=_seconds, default=plain.retry_after, metavar="S",
+    add("--fault-attempts", type=number, metavar="N", help="only the first N attempts of a request meet faults")
+    add("--batch-seconds", type=seconds, default=plain.batch_seconds, metavar="S", help="a batch takes (%(default)s)")
+    add("--rpm", type=number, metavar="N", help="requests per minute, 429 beyond")
+    add("--tpm", type=number, metavar="N", help="tokens per minute, 429 beyond")
+    add("--long", type=seconds, default=plain.long, metavar="S", help="seconds of the fault timeout (%(default)s)")
+    add("--retry-after", type=seconds, default=plain.retry_after, metavar="S",
         help="seconds that rate_limit_after asks for (%(default)s)")  # fmt: skip
-    add("--most-lines", type=_number, default=plain.most_lines, metavar="N", help="requests of a batch (%(default)s)")
-    add("--most-bytes", type=_number, default=plain.most_bytes, metavar="N", help="bytes of a batch (%(default)s)")
+    add("--most-lines", type=number, default=plain.most_lines, metavar="N", help="requests of a batch (%(default)s)")
+    add("--most-bytes", type=number, default=plain.most_bytes, metavar="N", help="bytes of a batch (%(default)s)")
     add("--verbose", action="store_true", help="a line on stderr for each call: method, path, status")
     return parser
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time on the command line; argparse names this function where it is none."""
     value = float(text)
     if not 0 <= value < 1e6:
         raise argparse.ArgumentTypeError(f"{text}: expected seconds, 0 or more")
     return value
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """A whole number of at least 1, likewise."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")

@@ -55,7 +55,7 @@ def scene(view: View) -> dict[str, Any]:
 def detail(view: View) -> dict[str, Any]:
     """One paragraph: the scene, its objects, what is around them."""
     if not view.categories:
-        return {"description": " ".join([*dict.fromkeys(view.told[:7]), _closing(view)])}
+        return {"description": " ".join(dict.fromkeys([*view.told[:7], _closing(view)]))}
     amounts = joined(view.amounts(view.categories))
     opening = view.pick(
         f"{capital(ground(view.categories[0]))} with {amounts} fills the whole view.",

@@ -1,6 +1,7 @@
 """The stub over HTTP/1.1: connections, and the manner in which replies are sent."""
 
 import contextlib
+import json
 import re
 import select
 import socket
@@ -21,6 +22,7 @@ from rs_gpt4v_conversion.gpt4v.stub.counting import Counters
 from rs_gpt4v_conversion.gpt4v.stub.files import StoredFile
 
 _CHUNK = 1 << 16
+_PATIENCE = 2.0  # seconds without a byte after which a refused body is given up
 _LOOK = 0.2  # seconds after which a long wait looks whether the client is still there
 
 
@@ -167,10 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
         return int(text)
 
     def _refuse(self, status: int, message: str) -> None:
-        import json
-
         self.close_connection = True  # the body is still on its way
         self._reply(Reply(status=status, body=json.dumps(error(message)).encode()))
+        with contextlib.suppress(OSError):
+            # a client that still sends when the connection is closed does not see the reply
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_PATIENCE)
+            while not self.server.stopped.is_set() and self.rfile.read1(_CHUNK):
+                pass
 
     def _spool(self, length: int) -> Path:
         path = self.server.api.files.new_path()

@@ -29,6 +29,14 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 
+_NO_NOUN = frozenset(
+    {
+        "in", "on", "at", "next", "near", "beside", "there", "here", "it", "this", "that", "these", "those",
+        "with", "we", "you", "some",
+    }
+)  # fmt: skip
+"""First words of captions that begin with no thing."""
+
 _NOTHING = "Open land with few marks lies below, seen from straight above."
 
 
@@ -83,7 +91,7 @@ class View:
             return f"{ground(first).removeprefix('a ')} with {self.amounts([first])[0]}"
         if self.captions:
             words = _VERB.sub("", self.captions[0].rstrip(".")).split()
-            if 2 <= len(words) <= 6:
+            if 2 <= len(words) <= 6 and words[0].lower() not in _NO_NOUN:
                 return f"{words[0].lower()} {' '.join(words[1:])}"
         return "open land from above"
 
