@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from request_folder import KEY, Say, add_part, answer_lines, completion, error, paid_ids, scripted, sources_toml
 
+from request_folder import KEY, Say, add_part, answer_lines, completion, error, paid_ids, scripted, sources_toml
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import sha256

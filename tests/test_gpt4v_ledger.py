@@ -123,7 +123,16 @@ def test_the_first_accepted_answer_stays(tmp_path: Path) -> None:
         assert accepted is not None
         assert accepted.content == GOOD
         assert book.outcomes() == {"detail": {"duplicate": 2, "expired": 1, "lie": 1, "ok": 1}}
-        assert (book.replies("detail-a"), book.replies("nobody")) == (5, 0)
+        assert book.replies("detail") == {}
+
+
+def test_how_often_a_request_was_answered_in_vain(tmp_path: Path) -> None:
+    g.export(tmp_path, 1, g.request("detail-a", HARBOR), g.request("detail-b", FIELD))
+    lies = [g.answer("detail-a", {"description": "A LIE."})] * 2
+    g.add(tmp_path, "000001-out.jsonl", g.lines(*lies, g.expired("detail-a")))
+    with opened(tmp_path) as book:
+        book.update(FACTS)
+        assert book.replies("detail") == {"detail-a": 3}
 
 
 def test_severities_decide_what_is_held_back(tmp_path: Path) -> None:

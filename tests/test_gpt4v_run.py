@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from request_folder import (
     KEY,
     Say,
@@ -28,7 +29,6 @@ from request_folder import (
     scripted,
     sources_toml,
 )
-
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.live import policy, running

@@ -200,11 +200,6 @@ class Ledger:
         row = self.connection.execute("SELECT round FROM requests WHERE custom_id = ?", (custom_id,)).fetchone()
         return int(row[0]) if row else 0
 
-    def replies(self, custom_id: str) -> int:
-        """How many lines of answer files are about a request, of whatever kind."""
-        row = self.connection.execute("SELECT replies FROM requests WHERE custom_id = ?", (custom_id,)).fetchone()
-        return int(row[0]) if row else 0
-
     def accepted(self, stage: Stage, record: str) -> Accepted | None:
         """The accepted answer of a stage about a record, read again from its line.
 
@@ -270,9 +265,8 @@ class Ledger:
     def replies(self, stage: Stage) -> dict[str, int]:
         """How many lines of answer files are about each request of a stage that has no accepted answer, if any are."""
         rows = self.connection.execute(
-            "SELECT r.custom_id, count(*) FROM answers a JOIN requests r ON r.id = a.request "
-            "WHERE r.stage = ? AND r.answer IS NULL GROUP BY r.id", (stage,)
-        )  # fmt: skip
+            "SELECT custom_id, replies FROM requests WHERE stage = ? AND answer IS NULL AND replies > 0", (stage,)
+        )
         return dict(rows)
 
     # counts
