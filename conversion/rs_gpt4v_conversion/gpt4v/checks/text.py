@@ -76,7 +76,9 @@ def is_word(token: str) -> bool:
 
 def sentence_ends(words: Sequence[str]) -> list[int]:
     """Where the marks are that end the sentences of a text; the last is its length."""
-    return [*(i for i, word in enumerate(words) if word in _ENDS), len(words)]
+    ends = [i for i, word in enumerate(words) if word in _ENDS]
+    ends.append(len(words))
+    return ends
 
 
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
