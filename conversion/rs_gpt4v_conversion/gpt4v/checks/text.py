@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
@@ -49,7 +50,7 @@ class Piece:
         """
         self.text, self.kind, self.where, self.turn = text, kind, where, turn
         self.whole, self.imagined = whole, imagined
-        self.tokens = tokens(text)
+        self.tokens: Sequence[str] = _label_tokens(text) if kind == "label" else tokens(text)
 
     def quote(self, start: int, end: int) -> str:
         """Tokens `start` to `end` as they are written."""
@@ -67,6 +68,12 @@ def word_set(words: str) -> frozenset[str]:
 def tokens(text: str) -> list[str]:
     """Words, numbers and marks of a text, in lower case and in their order."""
     return TOKEN.findall(text.lower())
+
+
+@lru_cache(maxsize=4096)
+def _label_tokens(text: str) -> Sequence[str]:
+    """Those of a label: the same few come again and again."""
+    return tokens(text)
 
 
 def is_word(token: str) -> bool:
