@@ -33,46 +33,30 @@ class Case:
     """An answer and all that it is held against; what several checks need is worked out once."""
 
     def __init__(self, stage: Stage, answer: BaseModel, facts: Facts, boxes: BoxForm, width: int, height: int) -> None:
+        """Read an answer.
+
+        Args:
+            stage: What was asked.
+            answer: What came back.
+            facts: The annotations of the image.
+            boxes: The form of boxes that was asked for.
+            width: Of the image that was sent, pixels.
+            height: Of the image that was sent, pixels.
+
+        Raises:
+            TypeError: The answer is of no stage's form.
+        """
         self.stage, self.answer, self.facts, self.boxes = stage, answer, facts, boxes
-        self.width, self.height = width, height  # of the image that was sent, pixels
-
-    @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
-        """All texts of the answer."""
-        return pieces(self.answer)
-
-    @cached_property
-    def vocabulary(self) -> frozenset[str]:
-        """All words and marks of the answer, in lower case."""
-        return frozenset().union(*[piece.tokens for piece in self.pieces])
-
-    @cached_property
-    def lexicon(self) -> Lexicon:
-        """What words mean which category."""
-        facts = self.facts
-        own = dict.fromkeys(o.category for o in facts.objects)
-        return lexicon(tuple(sorted({*facts.searched, *facts.uncertain, *own})))
-
-    @cached_property
-    def known(self) -> Known:
-        """What the annotations say of a concept."""
-        return Known(self.facts, self.lexicon)
-
-    @cached_property
-    def mentions(self) -> list[Mention]:
-        """Where the texts speak of a concept."""
-        return find_mentions(self.pieces, self.lexicon)
-
-    @cached_property
-    def asserted(self) -> list[Mention]:
-        """Of these, what is said to be there."""
-        return [mention for mention in self.mentions if asserted(mention)]
-
-    @cached_property
-    def claims(self) -> list[Claim]:
-        """What numbers the texts say of a concept."""
+        self.width, self.height = width, height
+        self.pieces: tuple[Piece, ...] = pieces(answer)
+        self.vocabulary: frozenset[str] = frozenset().union(*[piece.tokens for piece in self.pieces])
+        own = {o.category for o in facts.objects}.union(facts.uncertain).difference(facts.searched)
+        self.lexicon: Lexicon = lexicon((*facts.searched, *sorted(own)))
+        self.known = Known(facts, self.lexicon)
+        self.mentions: list[Mention] = find_mentions(self.pieces, self.lexicon)
+        self.asserted = [mention for mention in self.mentions if asserted(mention)]
         claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions))
-        return narrowed(self.pieces, self.mentions, claims)
+        self.claims: list[Claim] = narrowed(self.pieces, self.mentions, claims)
 
     @cached_property
     def other_claims(self) -> list[Claim]:
@@ -109,6 +93,11 @@ class Notes:
         self.judged += 1
         if fault:
             self.hold(fault)
+
+    def pass_all(self, claims: int) -> None:
+        """Enter claims that could all be decided, with nothing wrong."""
+        self.claims += claims
+        self.judged += claims
 
     def leave(self) -> None:
         """Enter a claim that could not be decided."""

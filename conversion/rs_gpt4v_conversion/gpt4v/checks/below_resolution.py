@@ -62,8 +62,11 @@ def _seen(case: Case, mention: Mention, pixel: float | None, notes: Notes) -> No
     words = mention.piece.tokens
     colored = not _COLORS.isdisjoint(words[max(mention.start - 2, 0) : mention.start])
     unseen = (pixel > limit and not marked) or (colored and pixel > limit / 2)
-    said = f"{mention.piece.where}: {mention.piece.quote(max(mention.start - 2, 0), mention.end)!r}"
-    notes.judge(f"{said}, a pixel is {pixel:g} m" if unseen else "")
+    if not unseen:
+        notes.judge()
+        return
+    quote = mention.piece.quote(max(mention.start - 2, 0), mention.end)
+    notes.judge(f"{mention.piece.where}: {quote!r}, a pixel is {pixel:g} m")
 
 
 def _details(case: Case, pixel: float | None, notes: Notes) -> None:

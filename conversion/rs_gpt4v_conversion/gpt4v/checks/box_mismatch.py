@@ -29,19 +29,24 @@ def check(case: Case, notes: Notes) -> None:
 
 def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) -> None:
     width, height = case.facts.width, case.facts.height
-    pairs = []
+    apart = []
     for item, real in known:
         box = annotated(real, len(item.box), width, height) if width and height and is_shape(item.box) else None
         if box is None or not is_shape(box):
             notes.leave()
+        elif len(box) == len(item.box) and max(map(_distance, item.box, box)) <= ROUNDED:
+            notes.judge()
         else:
-            pairs.append((item, box))
-    shares = overlaps(polygons([item.box for item, _ in pairs]), polygons([box for _, box in pairs]))
-    for (item, box), share in zip(pairs, shares, strict=True):
-        same = share >= LEAST or (
-            len(box) == len(item.box) and all(abs(a - b) <= ROUNDED for a, b in zip(item.box, box, strict=True))
-        )
-        notes.judge("" if same else f"object {item.number}: its box overlaps the annotated one by {share:.2f}")
+            apart.append((item, box))
+    if apart:
+        shares = overlaps(polygons([item.box for item, _ in apart]), polygons([box for _, box in apart]))
+        for (item, _), share in zip(apart, shares, strict=True):
+            fault = f"object {item.number}: its box overlaps the annotated one by {share:.2f}"
+            notes.judge("" if share >= LEAST else fault)
+
+
+def _distance(a: float, b: float) -> float:
+    return abs(a - b)
 
 
 def _category(case: Case, item: LocalObject, real: Object, notes: Notes) -> None:

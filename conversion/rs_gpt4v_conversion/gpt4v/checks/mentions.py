@@ -100,9 +100,10 @@ def _mentions(
 
 
 def _longest(words: Sequence[str], at: int, phrases: Sequence[Phrase]) -> Phrase | None:
+    after = words[at + 1] if at + 1 < len(words) else ""
     for phrase in phrases:
         size = len(phrase.words)
-        if size == 1 or tuple(words[at : at + size]) == phrase.words:
+        if size == 1 or (phrase.words[1] == after and (size == 2 or tuple(words[at : at + size]) == phrase.words)):
             return phrase
     return None
 

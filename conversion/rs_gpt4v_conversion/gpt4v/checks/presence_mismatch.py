@@ -43,12 +43,13 @@ def _judge(case: Case, mention: Mention, yes: bool, notes: Notes) -> None:
     end = mention.finish
     whole = _REST.issuperset(w for w in words[mention.end : end] if is_word(w))
     low, high = case.known.bounds(mention.concept)
-    known = f"annotated {mention.concept}: {low}" if low == high else f"annotated {mention.concept}: {low} or more"
-    said = f"{mention.piece.where}: {'yes' if yes else 'no'} to {mention.piece.quote(0, end)!r}, {known}"
-    if yes and (high == 0 or low > 0):
-        notes.judge(said if high == 0 else "")
-    elif not yes and ((low > 0 and whole) or high == 0):
-        notes.judge(said if low > 0 else "")
+    wrong = high == 0 if yes else low > 0 and whole
+    if wrong:
+        known = f"{low}" if low == high else f"{low} or more"
+        said = f"{'yes' if yes else 'no'} to {mention.piece.quote(0, end)!r}"
+        notes.judge(f"{mention.piece.where}: {said}, annotated {mention.concept}: {known}")
+    elif low > 0 if yes else high == 0:
+        notes.judge()
     else:
         notes.leave()
 

@@ -21,7 +21,19 @@ FARTHEST = 10.0
 
 def is_shape(box: Sequence[float]) -> bool:
     """Whether numbers can be the corners of a box, wherever it lies."""
-    return len(box) in (4, 8) and all(math.isfinite(v) and abs(v) <= FARTHEST for v in box)
+    if len(box) not in (4, 8) or math.isnan(sum(box)):
+        return False
+    return min(box) >= -FARTHEST and max(box) <= FARTHEST
+
+
+def is_convex(box: Sequence[float]) -> bool:
+    """Whether four corners turn the same way one after the other, and so enclose an area without crossing edges.
+
+    Two full turns, as of a star, take more corners than four.
+    """
+    x, y = box[0::2], box[1::2]
+    turns = [(x[i - 1] - x[i - 2]) * (y[i] - y[i - 1]) - (y[i - 1] - y[i - 2]) * (x[i] - x[i - 1]) for i in range(4)]
+    return min(turns) > 0 or max(turns) < 0
 
 
 def polygons(boxes: Sequence[Sequence[float]]) -> NDArray[Any]:

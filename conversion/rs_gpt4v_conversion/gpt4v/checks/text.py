@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
@@ -49,7 +50,7 @@ class Piece:
         """
         self.text, self.kind, self.where, self.turn = text, kind, where, turn
         self.whole, self.imagined = whole, imagined
-        self.tokens = tokens(text)
+        self.tokens: Sequence[str] = _label_tokens(text) if kind == "label" else tokens(text)
 
     def quote(self, start: int, end: int) -> str:
         """Tokens `start` to `end` as they are written."""
@@ -69,6 +70,12 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
+@lru_cache(maxsize=4096)
+def _label_tokens(text: str) -> Sequence[str]:
+    """Those of a label: the same few come again and again."""
+    return tokens(text)
+
+
 def is_word(token: str) -> bool:
     """Whether a token is a word or a number, and not a mark."""
     return token[0].isalnum()
@@ -76,7 +83,9 @@ def is_word(token: str) -> bool:
 
 def sentence_ends(words: Sequence[str]) -> list[int]:
     """Where the marks are that end the sentences of a text; the last is its length."""
-    return [*(i for i, word in enumerate(words) if word in _ENDS), len(words)]
+    ends = [i for i, word in enumerate(words) if word in _ENDS]
+    ends.append(len(words))
+    return ends
 
 
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
