@@ -5,5 +5,6 @@
 
 records       what flows between the parts: stages, facts, requests, outcomes
 schemas       the form of an answer, stage by stage: sent with a request and checked on import
+live          a server is asked, one request after the other or in batches: run, submit, poll, fetch
 workspace     the folder of requests and answers: which file lies where
 """
