@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import multiprocessing
+import sys
 import threading
 import time
 from collections import Counter
@@ -85,6 +87,23 @@ def answer_lines(workspace: Workspace) -> list[bytes]:
 def paid_ids(workspace: Workspace) -> Counter[str]:
     """How often each request was answered."""
     return Counter(name for line in answer_lines(workspace) if (name := final(line)) is not None)
+
+
+def _command(arguments: list[str]) -> None:
+    from rs_gpt4v_conversion.cli import main
+
+    sys.exit(main(arguments))
+
+
+def command_process(*arguments: str) -> multiprocessing.process.BaseProcess:
+    """`rs-gpt4v` in a process that can be killed, and that has imported everything already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["openai", "rs_gpt4v_conversion.gpt4v.live.running", "rs_gpt4v_conversion.gpt4v.ledger"]
+    )
+    process = context.Process(target=_command, args=(list(arguments),))
+    process.start()
+    return process
 
 
 Say = tuple[int, dict[str, str], bytes]

@@ -247,7 +247,7 @@ def test_run_leaves_alone_what_is_in_a_batch_and_submit_what_was_answered(
         assert shown["answered"] == 2 and not set(ids) & set(paid_ids(workspace))
         assert "not asked: 5 requests whose answers are on their way" in command.said  # type: ignore[attr-defined]
         command(server.url, "submit")
-        assert "global-00003.jsonl: not submitted: 2 of its 6 requests have answers" in command.said  # type: ignore[attr-defined]
+        assert "global-00003.jsonl: not submitted: 2 of its 6 requests need no answer" in command.said  # type: ignore[attr-defined]
         assert not workspace.part("global", 3).batch.exists()
         assert command(server.url, "run")[1]["answered"] == 4
         assert not set(ids) & set(paid_ids(workspace))
@@ -392,4 +392,5 @@ def test_the_table_is_for_people(workspace: Workspace, capsys: pytest.CaptureFix
     assert said.splitlines() == [
         "file                batch         status     answered  failed  of  elapsed",
         "global-00001.jsonl  batch_000001  completed         3       0   3  0:00:00",
+        "next: rs-gpt4v gpt4v status",
     ]

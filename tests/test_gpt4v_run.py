@@ -1,6 +1,7 @@
 """`gpt4v run`: against the stub, and against a server that says what the test wants."""
 
 import errno
+import io
 import json
 import os
 import random
@@ -23,6 +24,7 @@ from request_folder import (
     add_part,
     answer_lines,
     body_of,
+    command_process,
     completion,
     error,
     paid_ids,
@@ -43,6 +45,7 @@ from rs_gpt4v_conversion.gpt4v.stub.api import Settings
 from rs_gpt4v_conversion.gpt4v.stub.faults import Fault, Faults
 from rs_gpt4v_conversion.gpt4v.stub.server import StubServer
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, read_index
+from rs_gpt4v_conversion.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTED = Known(paid={})
@@ -64,7 +67,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def ask_all(workspace: Workspace, url: str, known: Known | None = None, **options: Any) -> Tally:
     """Ask whatever has no answer; the tally."""
-    tally, known = Tally(total=0), known or Known(paid=answered(workspace.answers))
+    tally, known = Tally(total=0), known or Known(paid=answered(workspace))
     ask(server(url, None), Options(**options), workspace, workspace.parts(), known, tally, limit=None, say=print)
     return tally
 
@@ -103,7 +106,7 @@ def test_values_are_cut_from_a_line_as_they_are_written(value: dict[str, Any], i
 
 @pytest.mark.parametrize("line", ["", "[]", "{", '{"a"}', '{"a": }', '{"a": 1', '{"a": 1 "b": 2}', "null"])
 def test_a_line_that_is_no_object_is_an_error(line: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         written(line)
 
 
@@ -176,14 +179,14 @@ def test_a_torn_line_is_closed_and_its_request_asked_again(workspace: Workspace)
     assert tally.answered == len(fake.bodies) == 2
     assert paid_ids(workspace) == dict.fromkeys(ids, 1)
     assert torn.read_bytes().startswith(whole)
-    assert close_torn_lines(workspace.answers) == 0
+    assert close_torn_lines(workspace) == 0
 
 
 def test_a_run_goes_on_in_the_last_file_and_begins_another_after_others(workspace: Workspace) -> None:
     for number, name in enumerate(("000001-run-global", "000001-run-global", "000003-run-global"), 1):
         if number == 3:
             (workspace.answers / "000002-from-elsewhere.jsonl").write_bytes(b"{}\n")
-        journal = Journal(workspace.answers)
+        journal = Journal(workspace)
         journal.append("global", b"{}\n")
         journal.close()
         assert sorted(p.stem for p in workspace.answers.iterdir())[-1] == name
@@ -194,7 +197,7 @@ def test_answers_do_not_depend_on_when_the_ledger_was_made(workspace: Workspace)
     ids = add_part(workspace, 5)
     with scripted(always(200, completion())) as fake:
         ask_all(workspace, fake.url)
-        paid = answered(workspace.answers)
+        paid = answered(workspace)
         ask_all(workspace, fake.url, Known(paid=paid, pending=set(ids)))
     assert len(fake.bodies) == 5
 
@@ -268,7 +271,9 @@ def test_no_answer_in_time_and_no_server_are_failures_too(
 def test_a_server_that_answers_nothing_ends_the_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     add_part(workspace, 200)
     with scripted(always(400, error("unsupported_parameter", "max_completion_tokens is not known"))) as fake:
-        with pytest.raises(UsageError, match="20 requests failed one after the other, the last with status 400.*known"):
+        with pytest.raises(
+            UsageError, match=r"20 requests failed one after the other, the last with status 400.*known"
+        ):
             ask_all(workspace, fake.url, concurrency=4)
         assert len(fake.bodies) < 40
 
@@ -376,7 +381,7 @@ def rate(times: list[float]) -> float:
 
 @pytest.mark.parametrize("limit", [{"rpm": 1200.0}, {"tpm": 1_200_000.0}, {"rpm": 1200.0, "tpm": 9_000_000.0}])
 def test_the_rate_is_held_from_the_first_request_on(workspace: Workspace, limit: dict[str, float]) -> None:
-    add_part(workspace, 100, tokens=900, answer_tokens=100)
+    add_part(workspace, 70, tokens=900, answer_tokens=100)
     with StubServer(Settings(latency=0.2)) as stub:
         ask_all(workspace, stub.url, concurrency=64, **limit)
         times = sorted(stub.counters.times)
@@ -494,26 +499,22 @@ def start(folder: Path, url: str, *more: str, **environment: str) -> "subprocess
 def killed(workspace: Workspace, kills: int, requests: int, concurrency: int, seed: int) -> None:
     """Run, kill at random moments, run to the end; every request has one answer, and few were paid for twice."""
     chance, folder = random.Random(seed), workspace.folder.parent
-    ids = add_part(workspace, requests)
-    sources_toml(folder)
-    options = ("--concurrency", str(concurrency))
+    ids, toml = add_part(workspace, requests), str(sources_toml(folder))
     in_flight = 0
     with StubServer(Settings(latency=0.05, faults=Faults({Fault.SERVER_ERROR: 0.05}))) as stub:
         counters = stub.counters
+        command = ("gpt4v", "run", toml, "--base-url", stub.url, "--concurrency", str(concurrency))
         for number in range(kills):
-            process, before = start(folder, stub.url, *options), len(counters.times)
-            if number % 8:  # else at any moment of its start
-                while len(counters.times) == before and process.poll() is None:
-                    time.sleep(0.002)
-                time.sleep(chance.uniform(0, 0.15))
-            else:
-                time.sleep(chance.uniform(0, 1.0))
+            before, process = len(counters.times), command_process(*command)
+            while number % 8 and len(counters.times) == before and process.is_alive():
+                time.sleep(0.002)  # each eighth kill may come at any moment of the start
+            time.sleep(chance.uniform(0, 0.3))
             process.kill()
+            process.join()
             in_flight += min(concurrency, len(counters.times) - before)
-            process.communicate()
-        last = start(folder, stub.url, *options)
-        _, said = last.communicate(timeout=120)
-        assert last.returncode == 0, said
+        last = command_process(*command)
+        last.join(timeout=240)
+        assert last.exitcode == 0
         extra = sum(counters.answered.values()) - requests
     assert paid_ids(workspace) == dict.fromkeys(ids, 1)
     assert all(json.loads(line) for line in answer_lines(workspace))
@@ -632,6 +633,25 @@ def test_the_command_asks_and_says_what_came(workspace: Workspace, capsys: pytes
     assert sorted(path.name for path in workspace.answers.iterdir()) == [
         "000001-run-local.jsonl", "000002-run-global.jsonl",
     ]  # fmt: skip
+
+
+def test_progress_stays_on_one_line_and_shows_tokens_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "100")
+    progress = Progress("asking", 50, "requests", Terminal())
+    progress.pause = 0.0
+    progress.note = "1,234 tokens; failures: 429 3"
+    progress.advance(10)
+    progress.note = "x" * 200
+    progress.advance(10)
+    _, first_line, second_line = progress.stream.getvalue().split("\r")  # type: ignore[attr-defined]
+    assert (
+        first_line.startswith("asking: 10 of 50 requests, ") and "left; 1,234 tokens; failures: 429 3  " in first_line
+    )
+    assert len(first_line) == len(second_line) == 99
 
 
 def test_the_command_says_that_the_sdk_is_missing(

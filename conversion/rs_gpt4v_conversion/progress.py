@@ -1,5 +1,6 @@
 """Progress of long work: one line that moves on a terminal, a quiet line now and then in a log."""
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -52,5 +53,9 @@ class Progress:
             text += f", {int(left // 60)}:{int(left % 60):02d} left"
         if self.note:
             text += f"; {self.note}"
-        self.stream.write(f"{start}{text:<78}" if self.live else f"{text}\n")
+        if self.live:  # one line, whatever the width: a longer one would not be overwritten
+            width = shutil.get_terminal_size().columns - 1
+            self.stream.write(f"{start}{text[:width]:<{width}}")
+        else:
+            self.stream.write(f"{text}\n")
         self.stream.flush()

@@ -11,6 +11,7 @@ subjects      the images of a source that can be asked about, with what is known
 neighbours    how objects lie to those nearest to them
 describing    what is known of an image as the text of a question, and back
 prompts       the prompt of each stage, and how it is filled in
+live          a server is asked, one request after the other or in batches: run, submit, poll, fetch
 workspace     the folder of requests and answers: which file lies where
 requests      one request: its body, its id, its line
 parts         request files: split by number and bytes, there only when they are whole

@@ -2,7 +2,8 @@
 
     local-00001.jsonl          requests in the OpenAI batch form, as they are sent
     local-00001.index.jsonl    a line each: `Request`
-    local-00001.batch.json     the batch object as the vendor returned it last, where one was submitted
+    local-00001.batch.json     how far its submission is, with the batch object as the vendor returned it last
+    answers/000001-run-local.jsonl  answers as a live run got them, a line each
     answers/000001-<name>      answer files, verbatim and in the order of their import
     answers/000001-<name>.map.csv   what an import said about foreign lines
     ledger.sqlite              what became of every line: made from the files above, and made again where it is missing

@@ -29,8 +29,10 @@ def run(parsed: argparse.Namespace) -> int:
     asked = server(parsed.base_url, parsed.key_env)
     with batching(workspace), vendor(asked, say) as opened_vendor:
         rows = poll(opened_vendor, chosen(workspace, parsed.stage))
-        files = [str(path) for path in fetch(opened_vendor, rows, workspace.answers)]
+        files = [str(path) for path in fetch(opened_vendor, rows, workspace)]
     code = show(rows, as_json=parsed.json, hidden=opened_vendor.hidden, files=files)
+    if files:
+        say("next: rs-gpt4v gpt4v status")
     for path in () if parsed.json else files:
         give(path)
     return code

@@ -43,6 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Ask, and say what came; 1 where requests were given up, which the same command asks again."""
+    from rs_gpt4v_conversion.gpt4v.commands._standing import classes, pending
     from rs_gpt4v_conversion.gpt4v.live.answered import answered
     from rs_gpt4v_conversion.gpt4v.live.batches import held
     from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
@@ -52,7 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     if parsed.concurrency > MOST:
         raise UsageError(f"--concurrency is {parsed.concurrency}, expected at most {MOST}")
-    _, _, workspace = opened(parsed.sources, parsed.requests)
+    _, generation, workspace = opened(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     options = Options(
@@ -61,31 +62,32 @@ def run(parsed: argparse.Namespace) -> int:
     tally = Tally(total=0)
     with asking(workspace):
         parts = chosen(workspace, parsed.stage)
-        on_the_way = frozenset(held(workspace.parts()))
-        _say_held(parts, on_the_way)
-        known = Known(paid=answered(workspace.answers), pending=None, held=on_the_way)
+        on_the_way = frozenset(held(parts))
+        if on_the_way:
+            say(f"not asked: {counted(len(on_the_way), 'request')} whose answers are on their way in batches")
+        known = Known(paid=answered(workspace), pending=pending(workspace, generation, parsed.stage), held=on_the_way)
+        ended = False
         try:
             ask(asked, options, workspace, parts, known, tally, limit=parsed.limit, say=say)
+            ended = True
         finally:
-            _say(tally)
+            if ended or tally.total:
+                _say(tally, parts)
+        rows = classes(workspace, generation)
     if parsed.json:
-        give(json.dumps(_as_json(tally), indent=2, ensure_ascii=False))
+        give(json.dumps(_as_json(tally, rows), indent=2, ensure_ascii=False))
     return int(bool(tally.failed))
 
 
-def _say_held(parts: "Sequence[Part]", held: frozenset[str]) -> None:
-    if held:
-        say(
-            f"not asked: {counted(len(held), 'request')} whose answers are on their way in batches; poll and fetch them"
-        )
+def _say(tally: "Tally", parts: "Sequence[Part]") -> None:
     if not parts:
-        say("no request files of this kind; `rs-gpt4v gpt4v export` writes them")
-
-
-def _say(tally: "Tally") -> None:
+        say("no request files; `rs-gpt4v gpt4v export` writes them")
+        return
     if not tally.total:
-        say("nothing to ask: every request has its answer (an answer that does not fit is asked again after "
-            "`rs-gpt4v gpt4v export --pending`)")  # fmt: skip
+        say(
+            "nothing to ask: what was exported has its answers (one that does not fit is asked again after "
+            "`rs-gpt4v gpt4v export --pending`)"
+        )
         return
     tokens = f"{tally.prompt:,} tokens asked, {tally.completion:,} answered"
     rate = f"{tally.answered / tally.seconds * 60:,.0f} a minute" if tally.seconds else ""
@@ -103,9 +105,10 @@ def _say(tally: "Tally") -> None:
         )
 
 
-def _as_json(tally: "Tally") -> dict[str, object]:
+def _as_json(tally: "Tally", rows: Sequence[tuple[str, str, int]]) -> dict[str, object]:
     return {
         "total": tally.total, "answered": tally.answered, "left": tally.left, "failed": dict(tally.failed),
         "repeated": dict(tally.repeated), "hidden_keys": tally.hidden, "seconds": round(tally.seconds, 3),
         "tokens": {"prompt": tally.prompt, "completion": tally.completion},
+        "classes": [{"stage": stage, "is": what, "count": count} for stage, what, count in rows],
     }  # fmt: skip

@@ -21,6 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Submit, and show the batches."""
     from rs_gpt4v_conversion.gpt4v.commands._batches import show
+    from rs_gpt4v_conversion.gpt4v.commands._standing import pending
     from rs_gpt4v_conversion.gpt4v.live.answered import answered
     from rs_gpt4v_conversion.gpt4v.live.batches import submit, vendor
     from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
@@ -28,12 +29,12 @@ def run(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.gpt4v.live.plan import Known
     from rs_gpt4v_conversion.gpt4v.live.state import load
 
-    _, _, workspace = opened(parsed.sources, parsed.requests)
+    _, generation, workspace = opened(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     with asking(workspace), batching(workspace), vendor(asked, say) as opened_vendor:
         parts = chosen(workspace, parsed.stage)
-        known = Known(paid=answered(workspace.answers), pending=None)
+        known = Known(paid=answered(workspace), pending=pending(workspace, generation, parsed.stage))
         made = submit(opened_vendor, parts, known, parsed.limit_batches)
         rows = [(part, state) for part in parts if (state := load(part)) is not None]
     say(f"made {made} new batch{'' if made == 1 else 'es'}; next: rs-gpt4v gpt4v poll --wait")

@@ -3,22 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from rs_gpt4v_conversion.gpt4v.answer_files import answer_files
+from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
 FILTERED = ("content_filter", "content_policy_violation")
 """Codes of errors that are an answer: the same question is refused again."""
 
 
-def answered(answers: Path) -> Counter[str]:
-    """How many answers were paid for, by id.
-
-    Args:
-        answers: The folder of answer files.
-    """
+def answered(workspace: Workspace) -> Counter[str]:
+    """How many answers were paid for, by id, as far as answer files of JSON lines say."""
     count: Counter[str] = Counter()
-    for path in sorted(answers.glob("*.jsonl")) if answers.is_dir() else ():
-        with path.open("rb") as lines:
+    for answer_file in answer_files(workspace):
+        with answer_file.path.open("rb") as lines:
             for line in lines:
                 name = final(line)
                 if name is not None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import completed, sha256
+from rs_gpt4v_conversion.gpt4v.answer_files import next_answer_file
 from rs_gpt4v_conversion.gpt4v.live import policy
 from rs_gpt4v_conversion.gpt4v.live.calls import RETRIES, CallError, call
 from rs_gpt4v_conversion.gpt4v.live.client import Server, hide_in_file, synchronous
-from rs_gpt4v_conversion.gpt4v.live.journal import next_number
 from rs_gpt4v_conversion.gpt4v.live.locking import batching
 from rs_gpt4v_conversion.gpt4v.live.plan import Known, Place, places, read
 from rs_gpt4v_conversion.gpt4v.live.state import State, load, save
@@ -115,8 +115,8 @@ def _to_be_asked(vendor: Vendor, part: Part, known: Known) -> bool:
     wanted = sum(1 for _ in places([part], known))
     if 0 < wanted < total:
         vendor.say(
-            f"{part.path.name}: not submitted: {total - wanted:,} of its {total:,} requests have answers, and would be "
-            "paid for again; `run` asks the others, or `export --pending` writes them into a file of their own"
+            f"{part.path.name}: not submitted: {total - wanted:,} of its {total:,} requests need no answer any more, "
+            "and would be paid for; `run` asks the others, or `export --pending` writes them into a file of their own"
         )
     return wanted == total > 0
 
@@ -244,7 +244,7 @@ def watch(
         pause = min(pause * 1.5, interval * LONGEST)
 
 
-def fetch(vendor: Vendor, rows: Sequence[tuple[Part, State]], answers: Path) -> list[Path]:
+def fetch(vendor: Vendor, rows: Sequence[tuple[Part, State]], workspace: Workspace) -> list[Path]:
     """Download what ended batches brought; returns the new answer files.
 
     Raises:
@@ -258,15 +258,15 @@ def fetch(vendor: Vendor, rows: Sequence[tuple[Part, State]], answers: Path) -> 
             file = state.files.get(kind)
             if file is None or file["id"] != name or not file["done"]:
                 _of_this_server(vendor, part, state)
-                new.append(_fetch(vendor, part, state, kind, name, answers))
+                new.append(_fetch(vendor, part, state, kind, name, workspace))
     return new
 
 
-def _fetch(vendor: Vendor, part: Part, state: State, kind: str, name: str, answers: Path) -> Path:
+def _fetch(vendor: Vendor, part: Part, state: State, kind: str, name: str, workspace: Workspace) -> Path:
     file = state.files.get(kind)
-    path = answers / file["name"] if file is not None and file["id"] == name else None
+    path = workspace.answers / file["name"] if file is not None and file["id"] == name else None
     if path is None or not path.exists():  # one that is there is whole: only the note of it is missing
-        path = answers / f"{next_number(answers):06d}-{part.path.stem}.{kind}.jsonl"
+        path = next_answer_file(workspace, f"{part.path.stem}.{kind}.jsonl")
         state.files[kind] = {"id": name, "name": path.name, "done": False}
         save(part, state)
         _download(vendor, name, path)

@@ -4,32 +4,25 @@ import contextlib
 import errno
 import json
 import os
-import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from rs_gpt4v_conversion.files import sync_folder
+from rs_gpt4v_conversion.gpt4v.answer_files import answer_files, next_answer_file
 from rs_gpt4v_conversion.gpt4v.records import Stage
+from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
-_NAME = re.compile(r"(\d{6,})-.*")
-_OURS = re.compile(r"\d{6,}-run-[a-z]+\.jsonl")
 RESERVE = ".reserve"
 
 
-def next_number(answers: Path) -> int:
-    """The number of the next answer file."""
-    numbers = [int(match[1]) for path in answers.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return max(numbers, default=0) + 1
-
-
-def close_torn_lines(answers: Path) -> int:
+def close_torn_lines(workspace: Workspace) -> int:
     """End the last line of each file of `run` that a lost machine left without its end; returns how many."""
     torn = 0
-    for path in answers.iterdir():
-        if not _OURS.fullmatch(path.name) or path.stat().st_size == 0:
+    for answer_file in answer_files(workspace):
+        if not answer_file.growing or answer_file.path.stat().st_size == 0:
             continue
-        with path.open("rb+") as file:
+        with answer_file.path.open("rb+") as file:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
@@ -62,7 +55,7 @@ class Journal:
     """Writes the answers of one run, a file a stage.
 
     Args:
-        answers: The folder of answer files.
+        workspace: The folder.
         reserve: Bytes that are set aside, so that what is in flight when the disk becomes full has room.
         write: Writes to a file descriptor.
 
@@ -70,11 +63,13 @@ class Journal:
         OSError: There is no room for the reserve.
     """
 
-    def __init__(self, answers: Path, *, reserve: int = 0, write: Callable[[int, bytes], int] = os.write) -> None:
-        self.answers, self.write = answers, write
+    def __init__(
+        self, workspace: Workspace, *, reserve: int = 0, write: Callable[[int, bytes], int] = os.write
+    ) -> None:
+        self.workspace, self.write = workspace, write
         self.files: dict[Stage, int] = {}
         self.unsynced: set[int] = set()
-        self.reserve = answers / RESERVE
+        self.reserve = workspace.answers / RESERVE
         self.full = False  # whether the reserve had to be used
         with self.reserve.open("wb") as file:
             file.write(bytes(reserve))
@@ -126,13 +121,12 @@ class Journal:
 
     def _file(self, stage: Stage) -> int:
         if stage not in self.files:
-            path = self.answers / self._name(stage)
+            path = self._path(stage)
             self.files[stage] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            sync_folder(self.answers)
+            sync_folder(path.parent)
         return self.files[stage]
 
-    def _name(self, stage: Stage) -> str:
-        """The last answer file, if it is of a run of this stage, else a new one: files are taken in by their order."""
-        number = next_number(self.answers)
-        last = f"{number - 1:06d}-run-{stage}.jsonl"
-        return last if (self.answers / last).exists() else f"{number:06d}-run-{stage}.jsonl"
+    def _path(self, stage: Stage) -> Path:
+        """The last answer file, if it is of a run of this stage, else a new one: files are read in their order."""
+        name, files = f"run-{stage}.jsonl", answer_files(self.workspace)
+        return files[-1].path if files and files[-1].name == name else next_answer_file(self.workspace, name)

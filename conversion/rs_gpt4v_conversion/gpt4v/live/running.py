@@ -103,7 +103,7 @@ def ask(
         UsageError: The server refuses all, the disk is full, or a request file is not what its index says.
         KeyboardInterrupt: The user ended it.
     """
-    if torn := close_torn_lines(workspace.answers):
+    if torn := close_torn_lines(workspace):
         say(f"closed {torn} torn lines at the end of answer files; their requests are asked again")
     tally.total = sum(1 for _ in itertools.islice(places(parts, known), limit))
     if not tally.total:
@@ -111,7 +111,7 @@ def ask(
     progress = Progress("asking", tally.total, "requests")
     wanted = itertools.islice(places(parts, known), limit)
     try:
-        with contextlib.closing(Journal(workspace.answers, reserve=options.concurrency * RESERVE)) as journal:
+        with contextlib.closing(Journal(workspace, reserve=options.concurrency * RESERVE)) as journal:
             asyncio.run(Run(server, options, wanted, tally, journal, progress, say).go())
     except OSError as error:
         raise disk_trouble(error, workspace.answers) or error from None
@@ -338,10 +338,11 @@ class Run:
             for stage, line in self.unwritten:
                 self.journal.append(stage, line)
         except OSError as error:
+            why = os.strerror(error.errno or errno.EIO)
             raise UsageError(
-                f"{self.journal.answers}: {os.strerror(error.errno or errno.EIO)}; {len(self.unwritten)} answers that "
-                "came last could not be written, and their requests will be asked, and paid for, again; free some "
-                "space and run the same command again"
+                f"{self.journal.workspace.answers}: {why}; {len(self.unwritten)} answers that came last could not be "
+                "written, and their requests will be asked, and paid for, again; free some space and run the same "
+                "command again"
             ) from None
 
     def _count(self, usage: Any) -> None:
