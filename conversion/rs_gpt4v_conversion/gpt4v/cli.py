@@ -3,7 +3,12 @@
 import argparse
 from typing import Any
 
-COMMANDS: tuple[Any, ...] = ()
+from rs_gpt4v_conversion.gpt4v.commands import import_, status
+
+COMMANDS: tuple[Any, ...] = (
+    import_,
+    status,
+)
 """The modules of the commands, in the order of the work."""
 
 
