@@ -24,6 +24,16 @@ GOLDEN = Path(__file__).parent / "golden" / "gpt4v"
 GOOD = {"description": "A harbor."}
 
 
+def golden(name: str, made: str) -> str:
+    """A text that users see, as it was read and found good."""
+    path = GOLDEN / name
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(made)
+        pytest.fail(f"{path} was made: read it, and commit it")
+    return path.read_text()
+
+
 class Desk:
     """A SOURCES.toml, its folder of requests, and the commands."""
 
@@ -75,7 +85,7 @@ def test_all_lines_are_told_of(desk: Desk) -> None:
     path = some(desk)
     code, out, _ = desk.run("import", path)
     assert code == 0
-    assert out == (GOLDEN / "import.txt").read_text()
+    assert out == golden("import.txt", out)
     assert (desk.folder / "answers" / "000001-out.jsonl").read_bytes() == path.read_bytes()
 
 
@@ -148,7 +158,7 @@ def test_status(desk: Desk) -> None:
     g.export(desk.folder, 2, g.request("detail-2", "rsicd/train/2", round=2), g.request("detail-new", "rsicd/train/0"))
     code, out, _ = desk.run("status")
     assert code == 0
-    assert out == (GOLDEN / "status.txt").read_text()
+    assert out == golden("status.txt", out)
     code, out, _ = desk.run("status", desk.folder, "--json")
     assert json.loads(out) == {
         "stages": {

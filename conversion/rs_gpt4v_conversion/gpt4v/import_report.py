@@ -17,7 +17,7 @@ from rs_gpt4v_conversion.tables import counted, table
 MOST_REJECTS = 100
 """That are listed one by one."""
 
-_MOST_WIDTH = 60
+_MOST_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
