@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.commands import cost, export, fetch, poll, run, submit
+from rs_gpt4v_conversion.gpt4v.commands import cost, export, fetch, import_, poll, run, status, submit
 
 COMMANDS: tuple[Any, ...] = (
     export,
@@ -11,6 +11,8 @@ COMMANDS: tuple[Any, ...] = (
     submit,
     poll,
     fetch,
+    import_,
+    status,
     cost,
 )
 """The modules of the commands, in the order of the work."""

@@ -278,7 +278,7 @@ class Intake:
         ))  # fmt: skip
 
     def _known(self, custom_ids: Collection[str]) -> dict[str, _Known]:
-        """The requests among some ids: one question to sqlite, which costs a third of one for each id."""
+        """The requests among some ids: one question to sqlite for all of them."""
         rows = self.connection.execute(
             "SELECT custom_id, id, stage, record, boxes, width, height, replies, answer, last, formed, reason "
             f"FROM requests WHERE custom_id IN ({','.join('?' * len(custom_ids))})", tuple(custom_ids)

@@ -39,6 +39,10 @@ _OPEN_FILES = 32
 _IDS_AT_ONCE = 10_000
 
 
+class BusyError(UsageError):
+    """Another process is updating the ledger."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
     """What the answers of one stage and model cost in tokens: all that came, usable or not."""
@@ -93,7 +97,8 @@ class Ledger:
             progress: Told of every line.
 
         Raises:
-            UsageError: Another process is doing so, an index or a map is not what it should be, a severity is given
+            BusyError: Another process is doing so.
+            UsageError: An index or a map is not what it should be, a severity is given
                 for a check that there is not, or the ledger cannot be written.
         """
         judge = Judge(self.load(), self.generation.severities)
@@ -110,7 +115,7 @@ class Ledger:
         """Hold the right to add answer files and to update; what has it may ask for it again.
 
         Raises:
-            UsageError: Another process has it, and keeps it for longer than `PATIENCE`.
+            BusyError: Another process has it, and keeps it for longer than `PATIENCE`.
         """
         if self._depth:
             self._depth += 1
@@ -279,6 +284,15 @@ class Ledger:
         ).fetchall()  # fmt: skip
         return sorted(rows, key=lambda row: (STAGES.index(row[0]), row[1] != ACCEPTED, row[1]))
 
+    def rounds_by_stage(self) -> dict[Stage, dict[int, int]]:
+        """Requests by stage and the times that they were exported."""
+        result: dict[Stage, dict[int, int]] = {}
+        for stage, round_, count in self.connection.execute(
+            "SELECT stage, round, count(*) FROM requests GROUP BY stage, round ORDER BY stage, round"
+        ):
+            result.setdefault(stage, {})[round_] = count
+        return {stage: result[stage] for stage in STAGES if stage in result}
+
     def usage(self) -> list[Used]:
         """Tokens of all answers to our requests by stage and model, those that cannot be used too: they are paid."""
         rows = self.connection.execute(
@@ -392,7 +406,7 @@ def _lock(lock: BinaryIO, workspace: Workspace) -> None:
             return
         except BlockingIOError:
             if time.monotonic() >= end:
-                raise UsageError(
+                raise BusyError(
                     f"{workspace.folder}: another process is reading answers into its ledger; run the same command "
                     "again when that one has ended"
                 ) from None

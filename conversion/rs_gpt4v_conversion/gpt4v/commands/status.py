@@ -1,0 +1,90 @@
+"""`rs-gpt4v gpt4v status`: what became of the requests."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from rs_gpt4v_conversion.cli import give, say
+from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+
+if TYPE_CHECKING:
+    from rs_gpt4v_conversion.config import Config
+    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+
+NAME = "status"
+HELP = "say how many requests have an answer, and why the others have none"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    sources_argument(parser)
+    requests_argument(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Read what is new, and say how it stands."""
+    from rs_gpt4v_conversion.gpt4v.ledger import BusyError, Ledger
+
+    config, generation, workspace = opened(parsed.sources, parsed.requests)
+    if not workspace.folder.is_dir():
+        raise UsageError(f"{workspace.folder}: no such folder; `rs-gpt4v gpt4v export` makes it")
+    with Ledger(workspace, generation) as ledger:
+        try:
+            _update(ledger, config)
+        except BusyError as error:
+            say(f"note: {error}; this is what it has read so far")
+        status = _status(ledger)
+    give(json.dumps(status, indent=2) if parsed.json else _text(status))
+    return 0
+
+
+def _update(ledger: "Ledger", config: "Config") -> None:
+    from rs_gpt4v_conversion.gpt4v.importing import annotated
+    from rs_gpt4v_conversion.progress import Progress
+
+    progress = Progress("reading answers", 0, "lines")
+    # reading all annotations can take minutes: an import does so each time, this only where it was never done
+    ledger.update(None if ledger.has_facts else annotated(config), progress)
+    progress.close()
+
+
+def _status(ledger: "Ledger") -> dict[str, Any]:
+    """By stage: requests whose place no other took, answered ones, pending ones by reason, and all by round."""
+    from rs_gpt4v_conversion.gpt4v.ledger import ACCEPTED, SUPERSEDED
+
+    stages: dict[str, dict[str, Any]] = {}
+    for stage, rounds in ledger.rounds_by_stage().items():
+        stages[stage] = {"requests": 0, ACCEPTED: 0, "pending": {}, SUPERSEDED: 0, "rounds": rounds}
+    for stage, reason, count in ledger.status():
+        said = stages[stage]
+        if reason != SUPERSEDED:
+            said["requests"] += count
+        if reason in (ACCEPTED, SUPERSEDED):
+            said[reason] = count
+        else:
+            said["pending"][reason] = count
+    return {"stages": stages, "foreign": ledger.foreign()}
+
+
+def _text(status: dict[str, Any]) -> str:
+    from rs_gpt4v_conversion.tables import table
+
+    rows = []
+    for stage, said in status["stages"].items():
+        pending = said["pending"]
+        rows.append((
+            stage, f"{said['requests']:,}", f"{said['accepted']:,}", f"{sum(pending.values()):,}",
+            ", ".join(f"{count:,} {reason}" for reason, count in pending.items()) or "-",
+            ", ".join(f"{count:,} in round {number}" for number, count in said["rounds"].items()),
+        ))  # fmt: skip
+    head = ("stage", "requests", "accepted", "pending", "why", "exported")
+    lines = table(head, rows, left=1, last=2) if rows else ["no requests"]
+    for stage, said in status["stages"].items():
+        if said["superseded"]:
+            lines.append(f"{stage}: {said['superseded']:,} more, whose images were asked about again since")
+    if status["foreign"]:
+        counts = ", ".join(f"{stage} {count:,}" for stage, count in status["foreign"].items())
+        lines.append(f"answers to questions that were not ours: {counts}")
+    return "\n".join(line.rstrip() for line in lines)
