@@ -6,7 +6,7 @@ the end of each file. *plain* reads each file and writes `json.dumps` of a body 
 index; *copy* writes the bytes of the export's request files once more, and nothing else. Prints CPU seconds (all
 processes), wall seconds, MB a second and the peak of memory (PSS over all processes), and what was written.
 
-    python benchmarks/gpt4v_export.py [--images 2000] [--workers 2] [--rounds 1] [--folder DIR]
+    python benchmarks/gpt4v_export.py [--images 2000] [--workers 1 2] [--rounds 1] [--folder DIR]
 """
 
 import argparse
@@ -147,7 +147,7 @@ def measure(command: list[str]) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
@@ -159,7 +159,7 @@ def main() -> None:
     folder = given.folder or Path(tempfile.gettempdir()) / "rs-gpt4v-bench-export"
     root = draw(folder, given.images)
     requests = folder / "requests"
-    ways = {f"export, {n} process{'es' * (n > 1)}": n for n in sorted({1, given.workers})}
+    ways = {f"export, {n} process{'es' * (n > 1)}": n for n in given.workers}
     found: dict[str, list[tuple[float, float, float]]] = {}
     for _ in range(given.rounds):
         for name, workers in ways.items():

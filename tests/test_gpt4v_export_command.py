@@ -11,8 +11,7 @@ from gpt4v_lines import CONTENTS, answer
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.gpt4v.records import Request, Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, read_index
-
-DIOR = ("dior",)
+from shared import shared
 
 
 def requests_of(folder: Path, stage: Stage) -> list[Request]:
@@ -153,7 +152,26 @@ def test_no_key_of_the_table_or_the_environment_is_written(
     assert b"secret" not in written + (said.out + said.err).encode()
 
 
-def real(tmp_path: Path, kind: str, root: Path, more: str = "") -> Path:
-    path = tmp_path / "sources.toml"
-    path.write_text(f'version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "{kind}"\nroot = "{root}"\n{more}\n')
-    return path
+def test_real_images_and_annotations_become_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, folder = tmp_path / "sources.toml", tmp_path / "requests"
+    tables = [
+        f'[[source]]\nkind = "{kind}"\nroot = "{shared("realdata", kind)}"\n' for kind in ("rsicd", "hit_uav", "dior")
+    ]
+    path.write_text('version = "1.0.0"\ndate = "2026-01-01"\n' + "".join(tables))
+
+    def left_out(stage: str, *more: str) -> dict[str, int]:
+        assert main(["gpt4v", "export", str(path), str(folder), "--stage", stage, "--json", *more]) == 0
+        return {x["reason"]: x["count"] for x in json.loads(capsys.readouterr().out)["left_out"]}
+
+    missing = left_out("local", "--source", "hit_uav")["image missing"]
+    asked = requests_of(folder, "local")
+    assert asked
+    assert {(r.width, r.height, r.boxes) for r in asked} == {(640, 512, "obb")}
+    assert missing > 100  # most images are not there
+    assert left_out("local", "--source", "dior")["image missing"] > 50  # none are there
+    assert requests_of(folder, "local") == asked
+    captioned = left_out("global", "--source", "rsicd")
+    assert len(requests_of(folder, "global")) + captioned["image missing"] == 10921
+    assert {(r.width, r.height) for r in requests_of(folder, "global")} == {(224, 224)}
+    first = json.loads(Workspace(folder).part("global", 1).path.read_bytes().splitlines()[0])
+    assert "Captions:" in first["body"]["messages"][1]["content"][1]["text"]

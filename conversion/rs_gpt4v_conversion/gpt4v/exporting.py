@@ -322,7 +322,7 @@ class _Wish:
 
 
 def _wish(stage: Stage, asking: Asking, subject: Subject) -> _Wish:
-    asks = asks_local(subject.facts, *_sent_size(subject))
+    asks = bool(subject.facts.objects) and asks_local(subject.facts, *_sent_size(subject))
     if stage == "local":
         return _Wish(subject=subject, lack="" if asks else NO_OBJECT)
     local = asking.earlier("local", subject.record) if asks else None
