@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from rs_gpt4v_conversion.gpt4v import prompts as package
 from rs_gpt4v_conversion.gpt4v.describing import Described, asks_local, plain, quoted, read_lines
 from rs_gpt4v_conversion.gpt4v.listing import MOST_LISTED, extent, listed
 from rs_gpt4v_conversion.gpt4v.neighbours import MOST, OVERLAPPING, WITHIN, neighbours
-from rs_gpt4v_conversion.gpt4v.prompts import FIELDS, PROMPTS, parse_prompt, render
+from rs_gpt4v_conversion.gpt4v.prompts import ALL, FIELDS, PROMPTS, parse_prompt, prompt_text, render
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS
 from rs_gpt4v_conversion.records import BoxForm, Obb, Object
@@ -172,13 +171,16 @@ def test_a_question_is_the_golden_one(name: str) -> None:
 def test_a_prompt_is_never_edited_without_a_new_version() -> None:
     """A version names one text for ever: answers to it are in releases."""
     digests: dict[str, str] = json.loads((GOLDEN / "digests.json").read_text())
-    for stage, prompt in PROMPTS.items():
-        text = files(package).joinpath(f"{stage}.md").read_bytes()
-        found = hashlib.sha256(text).hexdigest()
-        assert digests.get(prompt.name) == found, (
-            f"{stage}.md is {found}, and {prompt.name} is {digests.get(prompt.name)}: raise its version, and add the "
-            "digest of the new one to digests.json"
+    for name in ALL:
+        text = prompt_text(name)
+        assert text is not None
+        found = hashlib.sha256(text.encode()).hexdigest()
+        assert digests.get(name) == found, (
+            f"{name} is {found} now, and was {digests.get(name)}: a new wording is a new file with the next version, and "
+            "its digest goes to digests.json"
         )
+    assert digests.keys() == ALL.keys(), "the file of a version that was used stays"
+    assert {p.stage for p in PROMPTS.values()} == set(STAGES)
 
 
 # the prompts' files --------------------------------------------------------------------------------------------------

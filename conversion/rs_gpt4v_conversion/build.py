@@ -18,6 +18,7 @@ from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
 from rs_gpt4v_conversion.gpt4v.compiling import compiled
 from rs_gpt4v_conversion.gpt4v.gathering import gathered
 from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.prompts import prompt_text
 from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.images import needs_vips
 from rs_gpt4v_conversion.images.pixels import shared_pixels
@@ -35,6 +36,9 @@ from rs_gpt4v_conversion.records import Draft
 from rs_gpt4v_conversion.release import ReleaseFolder, ShardEntry
 from rs_gpt4v_conversion.shards import Shard, plan_shards
 from rs_gpt4v_conversion.spool import Spool, Spooled
+
+PROMPTS_FOLDER = "prompts"
+"""Of a release: the prompts that its texts were written by, word by word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +279,12 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     )  # fmt: skip
     write_bytes(out / "quality.json", dump(as_json(gates)))
     write_bytes(out / "rejects.jsonl", _rejects(tally))
+    shutil.rmtree(out / PROMPTS_FOLDER, ignore_errors=True)  # of an earlier run on other answers
+    for prompt in {prompt for _, prompt, _ in tally.generated.used}:
+        text = prompt_text(prompt)
+        if text is not None:  # questions that were not ours have no prompt of ours
+            (out / PROMPTS_FOLDER).mkdir(exist_ok=True)
+            write_bytes(out / PROMPTS_FOLDER / f"{prompt.replace('/', '-')}.md", text.encode())
     lines = composition(tally, config.sources)
     facts = CardFacts(
         config=config, shards=tuple(written), lines=tuple(lines),

@@ -7,15 +7,14 @@ where they are, after those that were imported.
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from rs_gpt4v_conversion.config import Config, Generation
 from rs_gpt4v_conversion.files import sha256
+from rs_gpt4v_conversion.gpt4v.answer_files import MAP
+from rs_gpt4v_conversion.gpt4v.importing import annotated, response_files
 from rs_gpt4v_conversion.gpt4v.ledger import Ledger
-from rs_gpt4v_conversion.gpt4v.records import Facts
-from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.reading import Tally
@@ -42,15 +41,9 @@ def gathered(config: Config, folder: Path, tally: Tally) -> Iterator[Ledger | No
     tally.inputs[INPUTS] = _link(config, config.gpt4v, folder)
     with Ledger(Workspace(folder), config.gpt4v) as ledger:
         progress = Progress("reading answers", 0, "lines")
-        ledger.update(_facts(config), progress)
+        ledger.update(annotated(config), progress)
         progress.close()
         yield ledger
-
-
-def _facts(config: Config) -> Iterator[Facts]:
-    for spec in chosen_sources(config):
-        for subject in subjects(spec, Counter()):  # what is left out there, export says
-            yield subject.facts
 
 
 def _link(config: Config, generation: Generation, folder: Path) -> dict[str, str]:
@@ -67,30 +60,18 @@ def _link(config: Config, generation: Generation, folder: Path) -> dict[str, str
         (here.answers / path.name).symlink_to(path.resolve())
         digests[f"answers/{path.name}"] = sha256(path)
         last = max(last, int(path.name.split("-")[0]))
-    for number, path in enumerate(response_files(config, generation), last + 1):
+    found, empty = response_files(generation)
+    for pattern in empty:
+        sys.stderr.write(f"{config.path}, [gpt4v]: responses names {pattern}, and there is no such file yet\n")
+    for number, path in enumerate(found, last + 1):
         digest = sha256(path)
         if digest in digests.values():
             continue  # imported already
         name = f"{number:06d}-{path.name}"
         (here.answers / name).symlink_to(path.resolve())
-        foreign = path.with_name(f"{path.name}.map.csv")
+        foreign = path.with_name(path.name + MAP)
         if foreign.is_file():
-            (here.answers / f"{name}.map.csv").symlink_to(foreign.resolve())
+            (here.answers / (name + MAP)).symlink_to(foreign.resolve())
             digests[foreign.name] = sha256(foreign)
         digests[path.name] = digest
     return digests
-
-
-def response_files(config: Config, generation: Generation) -> list[Path]:
-    """The files that `[gpt4v] responses` names, pattern by pattern and by path, each once.
-
-    A pattern that names none is said on stderr: the answers may be yet to come.
-    """
-    found: dict[Path, None] = {}
-    for pattern in generation.responses:
-        root = Path(pattern.anchor)
-        paths = [p for p in sorted(root.glob(str(pattern.relative_to(root)))) if p.is_file()]
-        if not paths:
-            sys.stderr.write(f"{config.path}, [gpt4v]: responses names {pattern}, and there is no such file yet\n")
-        found.update(dict.fromkeys(p for p in paths if not p.name.endswith(".map.csv")))
-    return list(found)

@@ -1,6 +1,7 @@
 """Answer files come in: copied as they are, then read into the ledger, then told what became of their lines."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,23 +33,33 @@ def annotated(config: Config) -> Iterator[Facts]:
     from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 
     for spec in chosen_sources(config):
-        for subject in subjects(spec):
+        for subject in subjects(spec, Counter()):  # what is left out there, `export` says
             yield subject.facts
+
+
+def response_files(generation: Generation) -> tuple[list[Path], list[Path]]:
+    """The files that `[gpt4v] responses` names, pattern by pattern and each once; and the patterns that name none."""
+    found: dict[Path, None] = {}
+    empty = []
+    for pattern in generation.responses:
+        start = Path(pattern.anchor)
+        matches = sorted(start.glob(str(pattern.relative_to(start))))
+        files = [path for path in matches if path.is_file() and not path.name.endswith(MAP)]
+        found.update(dict.fromkeys(files))
+        if not files:
+            empty.append(pattern)
+    return list(found), empty
 
 
 def expand(generation: Generation, sources: Path) -> list[Path]:
     """The files that `[gpt4v] responses` names.
 
     Raises:
-        UsageError: It names none.
+        UsageError: A pattern names none, or there is no pattern.
     """
-    found: list[Path] = []
-    for pattern in generation.responses:
-        start = Path(pattern.anchor)
-        matches = sorted(start.glob(str(pattern.relative_to(start))))
-        if not matches:
-            raise UsageError(f"{sources}, [gpt4v]: responses names {pattern}, and there is no such file")
-        found += [path for path in matches if path not in found]
+    found, empty = response_files(generation)
+    if empty:
+        raise UsageError(f"{sources}, [gpt4v]: responses names {empty[0]}, and there is no such file")
     if not found:
         raise UsageError(
             f"no answer files: name some after {sources}, or as `responses` of [gpt4v] in it; those that "

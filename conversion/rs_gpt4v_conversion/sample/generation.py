@@ -6,6 +6,7 @@ stage some requests are left without an answer, for a user to try `rs-gpt4v gpt4
 """
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from rs_gpt4v_conversion.config import Generation, load_config
@@ -60,14 +61,17 @@ def write_generation(folder: Path, sources_toml: Path, seed: int) -> None:
     workspace, responses = Workspace(config.gpt4v.requests), folder / "responses"
     responses.mkdir()
     for stage in STAGES:
-        with tempfile.TemporaryDirectory() as view, gathered(config, Path(view) / "answers", Tally()) as answers:
+        with tempfile.TemporaryDirectory() as view, ExitStack() as stack:
+            answers = None
+            if NEEDS[stage] is not None:
+                answers = stack.enter_context(gathered(config, Path(view) / "answers", Tally()))
             asking = Asking(
                 specs=chosen_sources(config),
                 generation=config.gpt4v,
                 rule=load_table().image_rule(config.gpt4v.model),
                 subjects=subjects,
                 render=render,
-                answers=None if NEEDS[stage] is None else answers,
+                answers=answers,
             )
             export(workspace, stage, asking, chosen=Chosen(limit=MOST_IMAGES))
         _answer(workspace, config.gpt4v, stage, responses, seed)

@@ -1,22 +1,23 @@
 """What the ledger says before and after a server was asked."""
 
 from rs_gpt4v_conversion.cli import say
-from rs_gpt4v_conversion.config import Generation
+from rs_gpt4v_conversion.config import Config, Generation
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.commands._opening import bring
 from rs_gpt4v_conversion.gpt4v.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.records import Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import table
 
 
-def pending(workspace: Workspace, generation: Generation, stage: Stage | None) -> set[str]:
-    """The ids of requests without an accepted answer.
+def pending(config: Config, generation: Generation, workspace: Workspace, stage: Stage | None) -> set[str]:
+    """The ids of requests without an accepted answer, also where `[gpt4v] responses` names the files that have them.
 
     Raises:
-        UsageError: See `Ledger.update`.
+        UsageError: See `bring`.
     """
     with Ledger(workspace, generation) as ledger:
-        ledger.update()
+        bring(ledger, config, generation, anew=False)
         return set(ledger.pending(stage))
 
 

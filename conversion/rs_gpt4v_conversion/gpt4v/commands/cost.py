@@ -2,12 +2,11 @@
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rs_gpt4v_conversion.cli import give, say
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import answered, opened, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import table
 
@@ -29,14 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Estimate, add up, and print both."""
     from rs_gpt4v_conversion.gpt4v.costs import as_json, billed, expected, load_table
-    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
-    from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 
     config, generation, workspace = opened(parsed.sources, parsed.requests)
     prices = load_table(generation.prices)
-    with Ledger(workspace, generation) as ledger:
-        specs = chosen_sources(config)
-        ledger.update(subject.facts for spec in specs for subject in subjects(spec, Counter()))
+    with answered(config, generation, workspace) as ledger:
         before = expected(_requests(workspace, set(ledger.pending())), prices)
         after = billed(ledger.usage(), prices)
     if parsed.json:

@@ -3,14 +3,13 @@
 import argparse
 import json
 import os
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from rs_gpt4v_conversion.cli import give, say
 from rs_gpt4v_conversion.config import Config, Generation, Structured
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import answered, opened, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.records import NEEDS, STAGES
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import counted
@@ -80,7 +79,6 @@ def _export(
 ) -> "Exported":  # fmt: skip
     from rs_gpt4v_conversion.gpt4v.costs import load_table
     from rs_gpt4v_conversion.gpt4v.exporting import Asking, export, repeat
-    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
     from rs_gpt4v_conversion.gpt4v.prompts import render
     from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 
@@ -95,8 +93,7 @@ def _export(
     )
     if NEEDS[parsed.stage] is None and not parsed.pending:
         return export(workspace, parsed.stage, asking, chosen=chosen, limits=limits, workers=parsed.workers)
-    with Ledger(workspace, generation) as ledger:
-        ledger.update(subject.facts for spec in specs for subject in subjects(spec, Counter()))
+    with answered(config, generation, workspace) as ledger:
         if parsed.pending:
             return repeat(
                 workspace, parsed.stage, ledger, rounds=generation.rounds, reason=parsed.reason, chosen=chosen,

@@ -53,7 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     if parsed.concurrency > MOST:
         raise UsageError(f"--concurrency is {parsed.concurrency}, expected at most {MOST}")
-    _, generation, workspace = opened(parsed.sources, parsed.requests)
+    config, generation, workspace = opened(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     options = Options(
@@ -65,7 +65,9 @@ def run(parsed: argparse.Namespace) -> int:
         on_the_way = frozenset(held(parts))
         if on_the_way:
             say(f"not asked: {counted(len(on_the_way), 'request')} whose answers are on their way in batches")
-        known = Known(paid=answered(workspace), pending=pending(workspace, generation, parsed.stage), held=on_the_way)
+        known = Known(
+            paid=answered(workspace), pending=pending(config, generation, workspace, parsed.stage), held=on_the_way
+        )
         ended = False
         try:
             ask(asked, options, workspace, parts, known, tally, limit=parsed.limit, say=say)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rs_gpt4v_conversion.cli import give, say
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import bring, opened, requests_argument, sources_argument
 
 if TYPE_CHECKING:
-    from rs_gpt4v_conversion.config import Config
     from rs_gpt4v_conversion.gpt4v.ledger import Ledger
 
 NAME = "status"
@@ -32,22 +31,12 @@ def run(parsed: argparse.Namespace) -> int:
         raise UsageError(f"{workspace.folder}: no such folder; `rs-gpt4v gpt4v export` makes it")
     with Ledger(workspace, generation) as ledger:
         try:
-            _update(ledger, config)
+            bring(ledger, config, generation, anew=False)
         except BusyError as error:
             say(f"note: {error}; this is what it has read so far")
         status = _status(ledger)
     give(json.dumps(status, indent=2) if parsed.json else _text(status))
     return 0
-
-
-def _update(ledger: "Ledger", config: "Config") -> None:
-    from rs_gpt4v_conversion.gpt4v.importing import annotated
-    from rs_gpt4v_conversion.progress import Progress
-
-    progress = Progress("reading answers", 0, "lines")
-    # reading all annotations can take minutes: an import does so each time, this only where it was never done
-    ledger.update(None if ledger.has_facts else annotated(config), progress)
-    progress.close()
 
 
 def _status(ledger: "Ledger") -> dict[str, Any]:

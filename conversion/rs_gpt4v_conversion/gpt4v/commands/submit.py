@@ -29,12 +29,12 @@ def run(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.gpt4v.live.plan import Known
     from rs_gpt4v_conversion.gpt4v.live.state import load
 
-    _, generation, workspace = opened(parsed.sources, parsed.requests)
+    config, generation, workspace = opened(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     with asking(workspace), batching(workspace), vendor(asked, say) as opened_vendor:
         parts = chosen(workspace, parsed.stage)
-        known = Known(paid=answered(workspace), pending=pending(workspace, generation, parsed.stage))
+        known = Known(paid=answered(workspace), pending=pending(config, generation, workspace, parsed.stage))
         made = submit(opened_vendor, parts, known, parsed.limit_batches)
         rows = [(part, state) for part in parts if (state := load(part)) is not None]
     say(f"made {made} new batch{'' if made == 1 else 'es'}; next: rs-gpt4v gpt4v poll --wait")

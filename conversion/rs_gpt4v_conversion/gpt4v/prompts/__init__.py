@@ -1,4 +1,4 @@
-"""The prompts of the GPT-4V stage: one Markdown file a stage, read and checked once, and filled in for an image.
+"""The prompts of the GPT-4V stage, read and checked once, and filled in for an image: a file `<stage>-<version>.md` each.
 
     ---
     id: gpt4v-local             never changes
@@ -154,19 +154,33 @@ def _sections(text: str, where: str) -> dict[str, str]:
     return {name: value.strip() for name, value in zip(names, values, strict=True)}
 
 
-def _load() -> dict[Stage, Prompt]:
-    prompts: dict[Stage, Prompt] = {}
-    for stage in STAGES:
-        name = f"{stage}.md"
-        prompt = parse_prompt(files(__name__).joinpath(name).read_text(encoding="utf-8"), name)
-        if prompt.stage != stage:
-            raise ValueError(f"{name}: stage is {prompt.stage!r}, expected {stage!r} as in the file's name")
-        prompts[stage] = prompt
+def _load() -> dict[str, Prompt]:
+    prompts: dict[str, Prompt] = {}
+    for path in sorted(files(__name__).iterdir(), key=lambda p: p.name):
+        if path.name.endswith(".md"):
+            prompt = parse_prompt(path.read_text(encoding="utf-8"), path.name)
+            expected = f"{prompt.stage}-{prompt.version}.md"
+            if path.name != expected:
+                raise ValueError(
+                    f"{path.name}: stage and version are those of {expected}, expected the file's own name"
+                )
+            prompts[prompt.name] = prompt
     return prompts
 
 
-PROMPTS: dict[Stage, Prompt] = _load()
-"""The prompt of each stage."""
+ALL = _load()
+"""Every prompt that was ever used, by `<id>/<version>`."""
+
+PROMPTS: dict[Stage, Prompt] = {p.stage: p for p in sorted(ALL.values(), key=lambda p: p.version)}
+"""The prompt that each stage asks with: the newest."""
+
+
+def prompt_text(name: str) -> str | None:
+    """The file of a prompt by `<id>/<version>`; None where it is none of ours."""
+    prompt = ALL.get(name)
+    if prompt is None:
+        return None
+    return files(__name__).joinpath(f"{prompt.stage}-{prompt.version}.md").read_text(encoding="utf-8")
 
 
 def render(
