@@ -71,7 +71,9 @@ def test_summary_and_sources_toml_name_every_source(tmp_path):
     assert summary.images == dict.fromkeys(FOLDERS, 4)
     assert (config["version"], config["date"]) == ("0.1.0", "2026-01-01")
     assert {s["kind"]: s["root"] for s in config["source"]} == FOLDERS
-    assert sorted(p.name for p in summary.folder.iterdir()) == sorted([*FOLDERS.values(), "sources.toml"])
+    assert sorted(p.name for p in summary.folder.iterdir()) == sorted(
+        [*FOLDERS.values(), "sources.toml", "requests", "responses"]
+    )
 
 
 def test_same_arguments_give_the_same_bytes(smallest, tmp_path):
