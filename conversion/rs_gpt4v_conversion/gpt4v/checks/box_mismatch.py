@@ -1,7 +1,7 @@
 """Whether an answer gives an object of the list the box and the category that it has there."""
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated, is_shape, overlaps, polygons
+from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated, is_shape, overlaps
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer, LocalObject
 from rs_gpt4v_conversion.records import Object
 
@@ -32,17 +32,16 @@ def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) ->
     apart = []
     for item, real in known:
         box = annotated(real, len(item.box), width, height) if width and height and is_shape(item.box) else None
-        if box is None or not is_shape(box):
+        if box is None:
             notes.leave()
         elif len(box) == len(item.box) and max(map(_distance, item.box, box)) <= ROUNDED:
             notes.judge()
         else:
             apart.append((item, box))
-    if apart:
-        shares = overlaps(polygons([item.box for item, _ in apart]), polygons([box for _, box in apart]))
-        for (item, _), share in zip(apart, shares, strict=True):
-            fault = f"object {item.number}: its box overlaps the annotated one by {share:.2f}"
-            notes.judge("" if share >= LEAST else fault)
+    shares = overlaps([item.box for item, _ in apart], [box for _, box in apart]) if apart else []
+    for (item, _), share in zip(apart, shares, strict=True):
+        fault = f"object {item.number}: its box overlaps the annotated one by {share:.2f}"
+        notes.judge("" if share >= LEAST else fault)
 
 
 def _distance(a: float, b: float) -> float:
@@ -50,6 +49,9 @@ def _distance(a: float, b: float) -> float:
 
 
 def _category(case: Case, item: LocalObject, real: Object, notes: Notes) -> None:
+    if item.category == real.category:
+        notes.judge()
+        return
     said = case.lexicon.named(item.category)
     concept = case.lexicon.concept(real.category)
     if said is None:

@@ -71,11 +71,13 @@ class Mention(NamedTuple):
 
 
 def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
-    """All mentions, whatever is said of them, in the order of the texts."""
+    """All mentions in statements and questions, whatever is said of them, in the order of the texts."""
     first = lexicon.first
     found: list[Mention] = []
     for piece in pieces:
         words = piece.tokens
+        if piece.kind not in ("statement", "question"):
+            continue
         if starts := [i for i, word in enumerate(words) if word in first]:
             found.extend(_mentions(piece, words, starts, first))
     return found

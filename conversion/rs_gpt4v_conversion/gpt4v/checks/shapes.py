@@ -43,14 +43,13 @@ def polygons(boxes: Sequence[Sequence[float]]) -> NDArray[Any]:
     return np.atleast_1d(shapely.polygons(array)) if len(array) else np.empty(0, dtype=object)
 
 
-def overlaps(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+def overlaps(ones: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> list[float]:
     """Intersection over union, pair by pair; 0 where one is no simple polygon or has no area."""
-    found = np.zeros(len(ones))
-    sound = shapely.is_valid(ones) & shapely.is_valid(others)
-    a, b = ones[sound], others[sound]
-    shared = shapely.area(shapely.intersection(a, b))
-    union = shapely.area(a) + shapely.area(b) - shared
-    found[sound] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    both = polygons([*ones, *others]).reshape(2, -1)
+    both[:, ~shapely.is_valid(both).all(axis=0)] = None  # whose area is no number, and no more than 0
+    shared = shapely.area(shapely.intersection(both[0], both[1]))
+    union = shapely.area(both).sum(axis=0) - shared
+    found: list[float] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0).tolist()
     return found
 
 

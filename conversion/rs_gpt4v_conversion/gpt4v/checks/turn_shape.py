@@ -41,7 +41,9 @@ def _refer(pieces: tuple[Piece, ...]) -> bool:
     for piece in pieces:
         if piece.kind == "statement":
             answered.update(w for w in piece.tokens if len(w) >= _LONG)
-        elif piece.turn > 0 and not (_REFERRING | (answered - _COMMON)).isdisjoint(piece.tokens):
+        elif piece.turn > 0 and not _REFERRING.isdisjoint(piece.tokens):
+            return True
+        elif piece.turn > 0 and any(word in answered and word not in _COMMON for word in piece.tokens):
             return True
     return False
 
