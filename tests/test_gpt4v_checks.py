@@ -683,8 +683,10 @@ def test_numbers_are_those_of_the_list() -> None:
         item(1, box, relations=[Relation(to=1, relation="beside"), Relation(to=9, relation="left of")]), item(1, box)
     )
     assert found(verdicts("local", answer, known)["unknown_number"]) == [
-        "relation of object 1: object 9, the list has 2", "object 1 is related to itself", "object 1 is described twice",
-    ]  # fmt: skip
+        "relation of object 1: object 9, the list has 2",
+        "object 1 is related to itself",
+        "object 1 is described twice",
+    ]
     turns = ConversationAnswer(turns=[ConversationTurn(question="Why?", answer="It is.", objects=[2, 3])] * 5)
     assert len(found(verdicts("conversation", turns, known)["unknown_number"])) == 5
     plan = planning(Step(action="Moor.", needs="the pier", objects=[3]))

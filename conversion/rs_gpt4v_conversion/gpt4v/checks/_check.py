@@ -103,6 +103,10 @@ class Notes:
         """Enter a claim that could not be decided."""
         self.claims += 1
 
+    def leave_all(self, claims: int) -> None:
+        """Enter claims that could not be decided."""
+        self.claims += claims
+
     def verdict(self) -> Verdict:
         """All of it."""
         return Verdict(findings=tuple(self.findings), claims=self.claims, judged=self.judged)
