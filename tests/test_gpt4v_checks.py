@@ -283,10 +283,11 @@ def test_what_was_looked_for_and_not_found_is_not_there(text: str, said: str) ->
         "Is there a stadium?",
         "The tanks look like chimneys.",
         "A car park and a bus stop lie behind.",
+        "The ship has a red deck and a white bridge at its lower end.",
     ],
 )
 def test_words_that_claim_nothing_pass(text: str) -> None:
-    known = facts((*HARBOR, ("parking lot", 1)), (*DIOR, "parking lot"))
+    known = facts((("ship", 5), ("harbor", 2), ("parking lot", 1)), (*DIOR, "parking lot"))
     assert found(detail(text, known)["unsupported_category"]) == []
 
 
@@ -497,6 +498,8 @@ def test_english_and_what_is_too_short_to_tell(text: str) -> None:
         "It is impossible to say without more information.",
         "The ground truth shows a ship.",
         "small_vehicle near the pier",
+        "Ship 2 is larger than the others.",
+        "According to the notes, a ship is moored.",
     ],
 )
 def test_leaks_and_refusals(text: str) -> None:
@@ -518,6 +521,8 @@ def test_leaks_and_refusals(text: str) -> None:
         "A truck is provided with a crane.",
         "It is possible to see the ground through the trees.",
         "The object in the middle is a tank.",
+        "A road to the harbor, 2 lanes wide.",
+        "The ships 2 to 3 lengths apart, and the bridge 90 metres long.",
         "The 2 ships, 3 cars and 4 tanks.",
         "The container ship carries a long list of goods.",
     ],

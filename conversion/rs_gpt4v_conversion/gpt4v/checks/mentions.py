@@ -46,6 +46,9 @@ _VERBAL = word_set("to that which who can will they we")
 _VERBS = (("bridge",), ("ship",), ("ships",), ("dam",), ("jet",))
 """The second are verbs after the first."""
 
+_SHIPS_PARTS = word_set("deck decks hull bow stern mast superstructure funnel cabin ship ship's vessel")
+"""In one sentence with `bridge`: it may be the ship's."""
+
 _DETERMINERS = word_set(
     "a an the this that these those each every another several many some few multiple numerous various "
     "both all its single one visible other two three"
@@ -98,6 +101,8 @@ def _mentions(
         if i >= finish:
             begin, finish = within(ends, i)
             plain = is_plain(words, begin, finish)
+        if phrase.words == ("bridge",) and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
+            continue
         yield Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain)
 
 
