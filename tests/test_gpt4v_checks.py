@@ -276,6 +276,7 @@ def test_what_was_looked_for_and_not_found_is_not_there(text: str, said: str) ->
         "The court, the field and the track are empty.",
         "The pier bridges the gap to the island, and steps bridge the rest.",
         "An airplane-shaped shadow.",
+        "The bay harbors many buildings.",
         "The roof looks like a tennis court.",
         "The airport terminal is large.",
         "A harbour lies on the right.",  # the other spelling of what is there
