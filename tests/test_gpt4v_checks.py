@@ -276,6 +276,7 @@ def test_what_was_looked_for_and_not_found_is_not_there(text: str, said: str) ->
         "The court, the field and the track are empty.",
         "The pier bridges the gap to the island, and steps bridge the rest.",
         "An airplane-shaped shadow.",
+        "The bay harbors many buildings.",
         "The roof looks like a tennis court.",
         "The airport terminal is large.",
         "A harbour lies on the right.",  # the other spelling of what is there
@@ -283,10 +284,11 @@ def test_what_was_looked_for_and_not_found_is_not_there(text: str, said: str) ->
         "Is there a stadium?",
         "The tanks look like chimneys.",
         "A car park and a bus stop lie behind.",
+        "The ship has a red deck and a white bridge at its lower end.",
     ],
 )
 def test_words_that_claim_nothing_pass(text: str) -> None:
-    known = facts((*HARBOR, ("parking lot", 1)), (*DIOR, "parking lot"))
+    known = facts((("ship", 5), ("harbor", 2), ("parking lot", 1)), (*DIOR, "parking lot"))
     assert found(detail(text, known)["unsupported_category"]) == []
 
 
@@ -497,6 +499,8 @@ def test_english_and_what_is_too_short_to_tell(text: str) -> None:
         "It is impossible to say without more information.",
         "The ground truth shows a ship.",
         "small_vehicle near the pier",
+        "Ship 2 is larger than the others.",
+        "According to the notes, a ship is moored.",
     ],
 )
 def test_leaks_and_refusals(text: str) -> None:
@@ -518,6 +522,8 @@ def test_leaks_and_refusals(text: str) -> None:
         "A truck is provided with a crane.",
         "It is possible to see the ground through the trees.",
         "The object in the middle is a tank.",
+        "A road to the harbor, 2 lanes wide.",
+        "The ships 2 to 3 lengths apart, and the bridge 90 metres long.",
         "The 2 ships, 3 cars and 4 tanks.",
         "The container ship carries a long list of goods.",
     ],
@@ -683,8 +689,10 @@ def test_numbers_are_those_of_the_list() -> None:
         item(1, box, relations=[Relation(to=1, relation="beside"), Relation(to=9, relation="left of")]), item(1, box)
     )
     assert found(verdicts("local", answer, known)["unknown_number"]) == [
-        "object 1, relation: object 9, the list has 2", "object 1 is related to itself", "object 1 is described twice",
-    ]  # fmt: skip
+        "relation of object 1: object 9, the list has 2",
+        "object 1 is related to itself",
+        "object 1 is described twice",
+    ]
     turns = ConversationAnswer(turns=[ConversationTurn(question="Why?", answer="It is.", objects=[2, 3])] * 5)
     assert len(found(verdicts("conversation", turns, known)["unknown_number"])) == 5
     plan = planning(Step(action="Moor.", needs="the pier", objects=[3]))

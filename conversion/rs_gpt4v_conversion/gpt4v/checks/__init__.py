@@ -26,7 +26,7 @@ from rs_gpt4v_conversion.gpt4v.checks import (
     unsupported_category,
 )
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes, Severity, Verdict
-from rs_gpt4v_conversion.gpt4v.records import Facts, Stage
+from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Stage
 from rs_gpt4v_conversion.records import BoxForm
 
 __all__ = ["CHECKS", "Check", "Severity", "Verdict", "judge"]
@@ -49,6 +49,8 @@ _ALL = (
 
 CHECKS: dict[str, Check] = {check.name: check for check in _ALL}
 """All checks by name, in the order in which they are shown."""
+
+_OF_STAGE = {stage: tuple(check for check in _ALL if stage in check.stages) for stage in STAGES}
 
 
 def judge(
@@ -80,9 +82,9 @@ def judge(
     """
     case = Case(stage, answer, facts, boxes, width, height)
     verdicts = {}
-    for name, check in CHECKS.items():
-        if stage in check.stages and (severities or {}).get(name) != "off":
-            notes = Notes(name)
+    for check in _OF_STAGE[stage]:
+        if not severities or severities.get(check.name) != "off":
+            notes = Notes(check.name)
             check.judge(case, notes)
-            verdicts[name] = notes.verdict()
+            verdicts[check.name] = notes.verdict()
     return verdicts

@@ -1,8 +1,8 @@
 """What a check is, what it sees and what it says."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
@@ -74,14 +74,21 @@ class Case:
         return self.width / self.facts.width if self.facts.width else None
 
 
-@dataclass(slots=True)
+@lru_cache(maxsize=4096)
+def _nothing_found(claims: int, judged: int) -> Verdict:
+    return Verdict(claims=claims, judged=judged)
+
+
 class Notes:
     """Collects what a check finds."""
 
-    check: str
-    findings: list[Finding] = field(default_factory=list)
-    claims: int = 0
-    judged: int = 0
+    __slots__ = ("check", "claims", "findings", "judged")
+
+    def __init__(self, check: str) -> None:
+        self.check = check
+        self.findings: list[Finding] = []
+        self.claims = 0
+        self.judged = 0
 
     def hold(self, detail: str) -> None:
         """Enter a finding: what the answer says, and what is known."""
@@ -103,8 +110,14 @@ class Notes:
         """Enter a claim that could not be decided."""
         self.claims += 1
 
+    def leave_all(self, claims: int) -> None:
+        """Enter claims that could not be decided."""
+        self.claims += claims
+
     def verdict(self) -> Verdict:
         """All of it."""
+        if not self.findings:
+            return _nothing_found(self.claims, self.judged)
         return Verdict(findings=tuple(self.findings), claims=self.claims, judged=self.judged)
 
 

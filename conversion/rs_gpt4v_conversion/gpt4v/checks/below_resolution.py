@@ -39,16 +39,16 @@ def check(case: Case, notes: Notes) -> None:
 
 
 def _attributes(case: Case, answer: LocalAnswer, notes: Notes) -> None:
+    scale, listed = case.scale, case.listed
     for item in answer.objects:
         if item.color is None and item.state is None:
             continue
-        box = extent(case.facts.objects[case.listed[item.number - 1]]) if item.number <= len(case.listed) else None
-        if box is None or case.scale is None:
+        box = extent(case.facts.objects[listed[item.number - 1]]) if item.number <= len(listed) else None
+        if box is None or scale is None:
             notes.leave()
             continue
-        side = max(box[2] - box[0], box[3] - box[1]) * case.scale
-        said = f"object {item.number}: colour or state of {side:.1f} pixels"
-        notes.judge(said if side < SMALLEST else "")
+        side = max(box[2] - box[0], box[3] - box[1]) * scale
+        notes.judge(f"object {item.number}: colour or state of {side:.1f} pixels" if side < SMALLEST else "")
 
 
 def _seen(case: Case, mention: Mention, pixel: float | None, notes: Notes) -> None:

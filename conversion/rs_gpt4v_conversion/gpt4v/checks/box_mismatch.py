@@ -1,7 +1,12 @@
 """Whether an answer gives an object of the list the box and the category that it has there."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated, is_shape, overlaps, polygons
+from rs_gpt4v_conversion.gpt4v.checks.shapes import are_places, corners, overlaps
+from rs_gpt4v_conversion.gpt4v.listing import extent
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer, LocalObject
 from rs_gpt4v_conversion.records import Object
 
@@ -29,27 +34,31 @@ def check(case: Case, notes: Notes) -> None:
 
 def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) -> None:
     width, height = case.facts.width, case.facts.height
-    apart = []
-    for item, real in known:
-        box = annotated(real, len(item.box), width, height) if width and height and is_shape(item.box) else None
-        if box is None or not is_shape(box):
-            notes.leave()
-        elif len(box) == len(item.box) and max(map(_distance, item.box, box)) <= ROUNDED:
-            notes.judge()
-        else:
-            apart.append((item, box))
-    if apart:
-        shares = overlaps(polygons([item.box for item, _ in apart]), polygons([box for _, box in apart]))
-        for (item, _), share in zip(apart, shares, strict=True):
-            fault = f"object {item.number}: its box overlaps the annotated one by {share:.2f}"
-            notes.judge("" if share >= LEAST else fault)
+    boxed = [(item, box) for item, real in known if (box := _box(real, len(item.box))) is not None]
+    if not width or not height or not boxed:
+        notes.leave_all(len(known))
+        return
+    said, real = corners([item.box for item, _ in boxed]), corners([box for _, box in boxed])
+    real /= np.array([width, height] * 4)
+    placed = are_places(said)
+    notes.leave_all(len(known) - int(placed.sum()))
+    same = placed & (np.abs(said - real).max(axis=1) <= ROUNDED)
+    notes.pass_all(int(same.sum()))
+    apart = np.flatnonzero(placed & ~same)
+    for i, share in zip(apart.tolist(), overlaps(said[apart], real[apart]) if len(apart) else (), strict=True):
+        fault = f"object {boxed[i][0].number}: its box overlaps the annotated one by {share:.2f}"
+        notes.judge("" if share >= LEAST else fault)
 
 
-def _distance(a: float, b: float) -> float:
-    return abs(a - b)
+def _box(item: Object, numbers: int) -> Sequence[float] | None:
+    """The box of an annotated object, pixels; of eight numbers if an answer's is and the object has them."""
+    return item.obb if numbers == 8 and item.obb is not None else extent(item)
 
 
 def _category(case: Case, item: LocalObject, real: Object, notes: Notes) -> None:
+    if item.category == real.category:
+        notes.judge()
+        return
     said = case.lexicon.named(item.category)
     concept = case.lexicon.concept(real.category)
     if said is None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-import shapely
+import numpy as np
+from numpy.typing import NDArray
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import is_convex, is_shape, polygons
+from rs_gpt4v_conversion.gpt4v.checks.shapes import are_simple, corners
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer
 
 SLACK = 0.01
@@ -16,23 +17,25 @@ def check(case: Case, notes: Notes) -> None:
     """Look at the box of each object of a local answer."""
     if not isinstance(case.answer, LocalAnswer):
         return
+    most = 4 if case.boxes == "hbb" else 8
     boxes = [item.box for item in case.answer.objects]
-    turned = [i for i, box in enumerate(boxes) if len(box) == 8 and is_shape(box) and not is_convex(box)]
-    sound = shapely.is_valid(polygons([boxes[i] for i in turned])) if turned else ()
-    crossed = {i for i, simple in zip(turned, sound, strict=True) if not simple}
-    for i, item in enumerate(case.answer.objects):
-        fault = "edges that cross, or no area" if i in crossed else _fault(item.box, 4 if case.boxes == "hbb" else 8)
+    shapes = corners(boxes)
+    inside: NDArray[np.bool_] = np.logical_and.reduce((shapes >= -SLACK) & (shapes <= 1 + SLACK), axis=1)
+    sound = inside.copy()
+    sound[inside] = are_simple(shapes[inside])
+    for item, lies_inside, is_sound in zip(case.answer.objects, inside.tolist(), sound.tolist(), strict=True):
+        fault = _fault(item.box, most, lies_inside, is_sound)
         notes.judge(f"object {item.number}: {[round(v, 4) for v in item.box]}, {fault}" if fault else "")
 
 
-def _fault(box: Sequence[float], most: int) -> str:
+def _fault(box: Sequence[float], most: int, inside: bool, sound: bool) -> str:
     if len(box) not in (4, most):
         return f"{len(box)} numbers, expected {most}"
-    if not is_shape(box) or min(box) < -SLACK or max(box) > 1 + SLACK:
+    if not inside:
         return "outside the image"
-    if len(box) == 4 and not (box[0] < box[2] and box[1] < box[3]):
-        return "corners not in order, or no area"
-    return ""
+    if len(box) == 4:
+        return "" if box[0] < box[2] and box[1] < box[3] else "corners not in order, or no area"
+    return "" if sound else "edges that cross, or no area"
 
 
 CHECK = Check(

@@ -10,8 +10,7 @@ lane bridge`), names (`terminal 2`), ordinals and shares (`one of the ships`) ar
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, is_plain
@@ -28,8 +27,7 @@ from rs_gpt4v_conversion.gpt4v.checks.text import (
 Bound = Literal["exact", "least"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A number said of a concept."""
 
     concept: str
@@ -94,7 +92,8 @@ _ASKING = _TRAILING | word_set("there do you see does contain show have we")
 """After the noun of a question that asks how many there are in the whole image: nothing but these."""
 
 _MODIFIERS = 3
-_DIGIT = re.compile(r"\d")
+_DIGITS = frozenset("0123456789")
+_DIGIT = re.compile("[0-9]")
 
 
 def find_claims(mentions: Sequence[Mention]) -> list[Claim]:
@@ -231,7 +230,7 @@ def narrowed(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Seque
     whole = {m.piece.turn for m in mentions if m.piece.kind == "question" and _asks_how_many(m)}
     parts = {p.turn for p in pieces if p.kind == "question" and p.turn not in whole and _asks_of_part(p.tokens)}
     return [
-        replace(c, bound="least", number=c.number or None) if c.piece.turn in parts and c.bound == "exact" else c
+        c._replace(bound="least", number=c.number or None) if c.piece.turn in parts and c.bound == "exact" else c
         for c in claims
     ]
 
@@ -253,7 +252,7 @@ def other_things(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
         if piece.kind != "statement" or (NUMBER_WORDS.isdisjoint(words) and not _DIGIT.search(piece.text)):
             continue
         for i, word in enumerate(words[:-1], 1):
-            if (word in NUMBER_WORDS or word[0].isdecimal()) and _is_plural(words[i]) and words[i] not in lexicon.first:
+            if (word in NUMBER_WORDS or word[0] in _DIGITS) and _is_plural(words[i]) and words[i] not in lexicon.first:
                 begin, end = sentence(words, i)
                 plain = is_plain(words, begin, end)
                 found.append(Mention(piece, i, i + 1, words[i], False, True, begin, end, plain))
@@ -287,7 +286,7 @@ def _answer(claims: list[Claim], piece: Piece, concept: str) -> None:
     if len(places) == 1 and claims[places[0]].number == value:
         claim = claims[places[0]]
         if _modifiers(words, claim.end - 1)[1] is False and _MORE.isdisjoint(words):
-            claims[places[0]] = replace(claim, bound="exact")
+            claims[places[0]] = claim._replace(bound="exact")
     elif not places and value is not None and (_LEADING | _TRAILING).issuperset(
         w for w in (*words[:start], *words[end:]) if is_word(w)
     ):  # fmt: skip

@@ -36,11 +36,10 @@ _OTHERS = word_set(
 def check(case: Case, notes: Notes) -> None:
     """Look at each text that is more than a label."""
     for piece in case.pieces:
-        words = piece.tokens
-        foreign = not piece.text.isascii() and _other_script(piece.text)
-        if foreign or _is_foreign(words):
+        long = len(piece.tokens) >= FEWEST_WORDS
+        if (long and _is_foreign(piece.tokens)) or (not piece.text.isascii() and _other_script(piece.text)):
             notes.judge(f"{piece.where}: not English, {piece.text[:60]!r}")
-        elif len(words) >= FEWEST_WORDS:
+        elif long:
             notes.judge()
         else:
             notes.leave()
@@ -53,8 +52,6 @@ def _other_script(text: str) -> bool:
 
 
 def _is_foreign(words: Sequence[str]) -> bool:
-    if len(words) < FEWEST_WORDS:
-        return False
     english = sum(map(_ENGLISH.__contains__, words))
     if english * SMALL_WORDS >= len(words) and english * 4 >= len(words):
         return False  # plainly English

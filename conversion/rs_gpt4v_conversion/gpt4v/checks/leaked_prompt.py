@@ -45,6 +45,7 @@ _LEAKS = (
         r"\b(?:provided|given|object) list\b",
         r"\bin the list\b",
     ),
+    _leak("the notes", "notes seen", r"\b(?:the|these|your) notes\b", r"\bseen:"),
     _leak("captions", "caption captions", r"\bcaptions?\b"),
     _leak(
         "the question",
@@ -114,6 +115,11 @@ _FORMS = (
 
 def check(case: Case, notes: Notes) -> None:
     """Look for all of it in all texts."""
+    for mention in case.mentions:
+        number = mention.piece.tokens[mention.end : mention.end + 1]
+        if mention.one and number and number[0].isdecimal() and int(number[0]) <= len(case.listed):
+            quote = mention.piece.quote(mention.start, mention.end + 1)
+            notes.hold(f"{mention.piece.where}: {quote!r} (numbers of the list)")
     leaks = [leak for leak in _LEAKS if not case.vocabulary.isdisjoint(leak.words)]
     if not leaks and not _MARKS.search("\n".join([piece.text for piece in case.pieces])):
         notes.pass_all(len(case.pieces))

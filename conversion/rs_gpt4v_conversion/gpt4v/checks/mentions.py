@@ -43,8 +43,15 @@ _FOLLOWERS = word_set(
 """Nouns that a singular before them only describes."""
 
 _VERBAL = word_set("to that which who can will they we")
-_VERBS = (("bridge",), ("ship",), ("ships",), ("dam",), ("jet",))
-"""The second are verbs after the first."""
+_OBJECTS = word_set("the a an its this these several many some")
+_VERBS = frozenset(
+    (word,)
+    for word in word_set("bridge bridges ship ships harbor harbors harbour harbours dam dams jet jets ferry ferries")
+)
+"""These are verbs after a word of the first, and before one of the second: `the pier bridges the gap`."""
+
+_SHIPS_PARTS = word_set("deck decks hull bow stern mast superstructure funnel cabin ship ship's vessel")
+"""In one sentence with `bridge`: it may be the ship's."""
 
 _DETERMINERS = word_set(
     "a an the this that these those each every another several many some few multiple numerous various "
@@ -71,11 +78,13 @@ class Mention(NamedTuple):
 
 
 def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
-    """All mentions, whatever is said of them, in the order of the texts."""
+    """All mentions in statements and questions, whatever is said of them, in the order of the texts."""
     first = lexicon.first
     found: list[Mention] = []
     for piece in pieces:
         words = piece.tokens
+        if piece.kind not in ("statement", "question"):
+            continue
         if starts := [i for i, word in enumerate(words) if word in first]:
             found.extend(_mentions(piece, words, starts, first))
     return found
@@ -96,6 +105,8 @@ def _mentions(
         if i >= finish:
             begin, finish = within(ends, i)
             plain = is_plain(words, begin, finish)
+        if phrase.words == ("bridge",) and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
+            continue
         yield Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain)
 
 
@@ -114,7 +125,7 @@ def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bo
     before = words[start - 1] if start else "."
     if before == "-" or after == "-" or (after in _FOLLOWERS and phrase.one):
         return True
-    return before in _VERBAL and phrase.words in _VERBS
+    return (before in _VERBAL or after in _OBJECTS) and phrase.words in _VERBS
 
 
 def asserted(mention: Mention) -> bool:

@@ -23,16 +23,24 @@ _EMPTY = frozenset({
     "string", "text", "answer", "description", "placeholder", "lorem ipsum",
 })  # fmt: skip
 
+_EMPTY_FIRST = frozenset(text.partition(" ")[0] for text in _EMPTY)
+
 
 def check(case: Case, notes: Notes) -> None:
     """Look at each text for content, and at each answer for more than its question."""
     questions = {p.turn: p.tokens for p in case.pieces if p.kind == "question"}
     for piece in case.pieces:
-        if len(piece.tokens) <= _FEW and " ".join(w for w in piece.tokens if is_word(w)) in _EMPTY:
+        if len(piece.tokens) <= _FEW and _is_empty(piece.tokens):
             notes.judge(f"{piece.where}: {piece.text[:40]!r} says nothing")
         elif piece.kind == "statement" and piece.turn in questions:
             repeats = _repeats(piece.tokens, questions[piece.turn])
             notes.judge(f"{piece.where}: {piece.text[:80]!r} repeats its question" if repeats else "")
+
+
+def _is_empty(words: Sequence[str]) -> bool:
+    if words and is_word(words[0]) and words[0] not in _EMPTY_FIRST:
+        return False  # nearly all texts
+    return " ".join(word for word in words if is_word(word)) in _EMPTY
 
 
 def _repeats(answer: Sequence[str], question: Sequence[str]) -> bool:

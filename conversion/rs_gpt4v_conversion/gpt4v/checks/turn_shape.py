@@ -41,9 +41,13 @@ def _refer(pieces: tuple[Piece, ...]) -> bool:
     for piece in pieces:
         if piece.kind == "statement":
             answered.update(w for w in piece.tokens if len(w) >= _LONG)
-        elif piece.turn > 0 and not (_REFERRING | (answered - _COMMON)).isdisjoint(piece.tokens):
+        elif piece.turn > 0 and (not _REFERRING.isdisjoint(piece.tokens) or _brought_up(piece, answered)):
             return True
     return False
+
+
+def _brought_up(question: Piece, answered: set[str]) -> bool:
+    return any(word in answered and word not in _COMMON for word in question.tokens)
 
 
 CHECK = Check(

@@ -11,24 +11,24 @@ from rs_gpt4v_conversion.gpt4v.schemas import ConversationAnswer, LocalAnswer, P
 def check(case: Case, notes: Notes) -> None:
     """Hold every number against the length of the list."""
     most = len(case.listed)
-    for where, number in _numbers(case.answer):
-        notes.judge(f"{where}: object {number}, the list has {most}" if number > most else "")
+    for part, place, number in _numbers(case.answer):
+        notes.judge(f"{part} {place}: object {number}, the list has {most}" if number > most else "")
     if isinstance(case.answer, LocalAnswer):
         _twice(case.answer, notes)
 
 
-def _numbers(answer: BaseModel) -> Iterator[tuple[str, int]]:
+def _numbers(answer: BaseModel) -> Iterator[tuple[str, int, int]]:
     if isinstance(answer, LocalAnswer):
         for item in answer.objects:
-            yield f"object {item.number}", item.number
+            yield "object", item.number, item.number
             for relation in item.relations:
-                yield f"object {item.number}, relation", relation.to
+                yield "relation of object", item.number, relation.to
     elif isinstance(answer, ConversationAnswer):
-        yield from ((f"turn {i}", n) for i, turn in enumerate(answer.turns, 1) for n in turn.objects)
+        yield from (("turn", i, n) for i, turn in enumerate(answer.turns, 1) for n in turn.objects)
     elif isinstance(answer, ReasoningAnswer):
-        yield from ((f"item {i}", n) for i, item in enumerate(answer.items, 1) for n in item.objects)
+        yield from (("item", i, n) for i, item in enumerate(answer.items, 1) for n in item.objects)
     elif isinstance(answer, PlanningAnswer):
-        yield from ((f"step {i}", n) for i, step in enumerate(answer.steps, 1) for n in step.objects)
+        yield from (("step", i, n) for i, step in enumerate(answer.steps, 1) for n in step.objects)
 
 
 def _twice(answer: LocalAnswer, notes: Notes) -> None:
