@@ -25,7 +25,7 @@ GENERATED = ("detailed_description", "conversation", "task_planning")
 def rows(release: Path, task: str) -> list[dict[str, Any]]:
     paths = sorted((release / "data" / task).glob("*/*.parquet"))
     columns = ["id", "source", "split", "conversations", "pairs", "objects", "modality"]
-    return [row for p in paths if p.parent.name in ASKED for row in pq.read_table(p, columns=columns).to_pylist()]
+    return [row for p in paths if p.parent.name in ASKED for row in pq.ParquetFile(p).read(columns=columns).to_pylist()]
 
 
 def files(release: Path) -> dict[str, bytes]:
@@ -37,7 +37,8 @@ def workplace(sample: Path, tmp_path: Path) -> Path:
     """A SOURCES.toml over one asked source, with its requests and answers; a test may change them."""
     for name in ("requests", "responses"):
         shutil.copytree(sample / name, tmp_path / name)
-    text = f'version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "hit_uav"\nroot = "{sample / SOURCES["hit_uav"][0]}"\n'
+    root = sample / SOURCES["hit_uav"][0]
+    text = f'version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "hit_uav"\nroot = "{root}"\n'
     (tmp_path / "sources.toml").write_text(text + '[gpt4v]\nresponses = ["responses/*.jsonl"]\n')
     return tmp_path
 

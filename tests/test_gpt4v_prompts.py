@@ -176,8 +176,8 @@ def test_a_prompt_is_never_edited_without_a_new_version() -> None:
         assert text is not None
         found = hashlib.sha256(text.encode()).hexdigest()
         assert digests.get(name) == found, (
-            f"{name} is {found} now, and was {digests.get(name)}: a new wording is a new file with the next version, and "
-            "its digest goes to digests.json"
+            f"{name} is {found} now, and was {digests.get(name)}: a new wording is a new file with the next version, "
+            "and its digest goes to digests.json"
         )
     assert digests.keys() == ALL.keys(), "the file of a version that was used stays"
     assert {p.stage for p in PROMPTS.values()} == set(STAGES)

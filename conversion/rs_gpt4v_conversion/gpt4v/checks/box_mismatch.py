@@ -1,12 +1,9 @@
 """Whether an answer gives an object of the list the box and the category that it has there."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import are_places, corners, overlaps
-from rs_gpt4v_conversion.gpt4v.listing import extent
+from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated_box, are_places, corners, overlaps
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer, LocalObject
 from rs_gpt4v_conversion.records import Object
 
@@ -34,7 +31,7 @@ def check(case: Case, notes: Notes) -> None:
 
 def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) -> None:
     width, height = case.facts.width, case.facts.height
-    boxed = [(item, box) for item, real in known if (box := _box(real, len(item.box))) is not None]
+    boxed = [(item, box) for item, real in known if (box := annotated_box(real, len(item.box))) is not None]
     if not width or not height or not boxed:
         notes.leave_all(len(known))
         return
@@ -48,11 +45,6 @@ def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) ->
     for i, share in zip(apart.tolist(), overlaps(said[apart], real[apart]) if len(apart) else (), strict=True):
         fault = f"object {boxed[i][0].number}: its box overlaps the annotated one by {share:.2f}"
         notes.judge("" if share >= LEAST else fault)
-
-
-def _box(item: Object, numbers: int) -> Sequence[float] | None:
-    """The box of an annotated object, pixels; of eight numbers if an answer's is and the object has them."""
-    return item.obb if numbers == 8 and item.obb is not None else extent(item)
 
 
 def _category(case: Case, item: LocalObject, real: Object, notes: Notes) -> None:

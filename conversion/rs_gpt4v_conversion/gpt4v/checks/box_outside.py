@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import are_simple, corners
-from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer
+from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated_box, are_simple, corners
+from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer, LocalObject
 
 SLACK = 0.01
-"""Share of the image's side by which a box may leave it: numbers are rounded, corners of rotated boxes stick out."""
+"""Share of the image's side by which a box may leave it, or differ from an annotated one that does: numbers are
+rounded."""
 
 
 def check(case: Case, notes: Notes) -> None:
@@ -24,8 +25,21 @@ def check(case: Case, notes: Notes) -> None:
     sound = inside.copy()
     sound[inside] = are_simple(shapes[inside])
     for item, lies_inside, is_sound in zip(case.answer.objects, inside.tolist(), sound.tolist(), strict=True):
-        fault = _fault(item.box, most, lies_inside, is_sound)
+        as_annotated = not lies_inside and _repeats(case, item)
+        fault = "" if as_annotated else _fault(item.box, most, lies_inside, is_sound)
         notes.judge(f"object {item.number}: {[round(v, 4) for v in item.box]}, {fault}" if fault else "")
+
+
+def _repeats(case: Case, item: LocalObject) -> bool:
+    """Whether a box is the annotated one of its number: the corners of some stick out of the image."""
+    width, height = case.facts.width, case.facts.height
+    if item.number > len(case.listed) or not width or not height:
+        return False
+    real = annotated_box(case.facts.objects[case.listed[item.number - 1]], len(item.box))
+    if real is None or len(real) != len(item.box):
+        return False
+    sides = (width, height) * (len(real) // 2)
+    return all(abs(said - v / side) <= SLACK for said, v, side in zip(item.box, real, sides, strict=True))
 
 
 def _fault(box: Sequence[float], most: int, inside: bool, sound: bool) -> str:
@@ -42,6 +56,7 @@ CHECK = Check(
     name="box_outside",
     stages=("local",),
     severity="error",
-    says="Boxes have the numbers that were asked for, enclose an area without crossing edges, and lie in the image.",
+    says="Boxes have the numbers that were asked for, enclose an area without crossing edges, and lie in the image, "
+    "unless they repeat an annotated one that sticks out of it.",
     judge=check,
 )

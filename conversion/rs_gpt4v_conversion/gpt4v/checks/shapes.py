@@ -10,6 +10,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rs_gpt4v_conversion.gpt4v.listing import extent
+from rs_gpt4v_conversion.records import Object
+
 FARTHEST = 10.0
 """Times the image's side: a number beyond is no place, and may be too large to reckon with."""
 
@@ -53,6 +56,11 @@ def overlaps(ones: Array, others: Array) -> Array:
     shared = shapely.area(shapely.intersection(a, b))
     found[sound] = shared / (shapely.area(a) + shapely.area(b) - shared)  # simple shapes have an area
     return found
+
+
+def annotated_box(item: Object, numbers: int) -> Sequence[float] | None:
+    """The box of an annotated object, pixels; of eight numbers if an answer's is and the object has them."""
+    return item.obb if numbers == 8 and item.obb is not None else extent(item)
 
 
 def _of_upright(box: Sequence[float]) -> tuple[float, ...]:

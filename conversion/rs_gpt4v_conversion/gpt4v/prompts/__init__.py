@@ -1,4 +1,4 @@
-"""The prompts of the GPT-4V stage, read and checked once, and filled in for an image: a file `<stage>-<version>.md` each.
+"""The prompts of the GPT-4V stage, one in a file `<stage>-<version>.md`: read and checked once, filled in for an image.
 
     ---
     id: gpt4v-local             never changes
