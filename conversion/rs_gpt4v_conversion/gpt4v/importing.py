@@ -1,6 +1,7 @@
 """Answer files come in: copied as they are, then read into the ledger, then told what became of their lines."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ def annotated(config: Config) -> Iterator[Facts]:
     from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 
     for spec in chosen_sources(config):
-        for subject in subjects(spec):
+        for subject in subjects(spec, Counter()):  # what was left out is told by an export
             yield subject.facts
 
 
