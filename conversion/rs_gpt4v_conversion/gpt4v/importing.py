@@ -33,7 +33,7 @@ def annotated(config: Config) -> Iterator[Facts]:
     from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 
     for spec in chosen_sources(config):
-        for subject in subjects(spec, Counter()):  # what was left out is told by an export
+        for subject in subjects(spec, Counter()):  # what is left out there, `export` says
             yield subject.facts
 
 
