@@ -1,5 +1,6 @@
 """`gpt4v import` and `gpt4v status`: files are kept as they are, every line is told of, real files come in right."""
 
+import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import gpt4v_lines as g
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v import importing
+from rs_gpt4v_conversion.gpt4v import importing, ledger
 from rs_gpt4v_conversion.gpt4v.answer_files import Documents, has_lines
 from rs_gpt4v_conversion.gpt4v.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.mapping import as_map, map_text, plain_answer, read_map
@@ -171,6 +172,19 @@ def test_status(desk: Desk) -> None:
         },
         "foreign": {},
     }  # fmt: skip
+
+
+def test_while_another_process_reads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = some(desk)
+    desk.imported(path)
+    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    with (desk.folder / "ledger.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, out, err = desk.run("status")
+        assert (code, err.count("\n")) == (0, 1) and "this is what it has read so far" in err
+        assert "8         2        6" in out
+        code, _, err = desk.run("import", path)
+        assert (code, err.count("\n")) == (2, 1) and "another process is reading answers into its ledger; run" in err
 
 
 def test_no_key_and_no_network(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

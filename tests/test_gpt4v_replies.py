@@ -1,12 +1,15 @@
 """Lines of answer files: each vendor's form is read, each outcome is told, and no bytes make the reader raise."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rs_gpt4v_conversion.gpt4v import replies
 from rs_gpt4v_conversion.gpt4v.records import Outcome, Reply, Usage
 from rs_gpt4v_conversion.gpt4v.replies import declined, read_reply, unfenced
 
@@ -152,6 +155,36 @@ def test_each_form_has_its_outcome(name: str) -> None:
     assert reply.detail or outcome is Outcome.OK
     if "custom_id" in line:
         assert reply.custom_id == "detail-1"
+
+
+FAULTS = ["expired", "content_filter", "http_error", "refused", "truncated", "bad_json"]
+"""As classes, in the order in which they count."""
+
+
+@given(st.sets(st.sampled_from(FAULTS)), st.booleans())
+def test_of_several_faults_the_first_counts(faults: set[str], in_words: bool) -> None:
+    text = "" if "bad_json" in faults else "{"
+    refusal = None
+    if "refused" in faults and in_words and text:
+        text = "I'm sorry, but I can't help with that."
+    elif "refused" in faults:
+        refusal = "I can't."
+    body = chat(text, "length" if "truncated" in faults else "stop", refusal=refusal)
+    line = batch(body, 500 if "http_error" in faults else 200)
+    if "content_filter" in faults:
+        body["error"] = FILTERED["error"]
+    if "expired" in faults:
+        line["error"] = EXPIRED
+    expected = next((fault for fault in FAULTS if fault in faults), "ok")
+    assert read(line).outcome == expected
+
+
+def test_the_order_is_told_alike_everywhere() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "answers.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \| ", page.split("What becomes of a line")[1], re.MULTILINE)[:11]
+    in_code = re.findall(r"^    [* ] (\w+)(?:  |$)", replies.__doc__ or "", re.MULTILINE)
+    assert told == in_code == ["bad_json", "unknown_id", *FAULTS, "schema_error", "duplicate", "ok"]
+    assert set(told) == set(Outcome)
 
 
 def test_what_the_vendor_counted_is_kept() -> None:

@@ -102,7 +102,9 @@ class Ledger:
                 for a check that there is not, or the ledger cannot be written.
         """
         judge = Judge(self.load(), self.generation.severities)
-        with self.writing(), contextlib.closing(_Spooled(facts)) as spooled:
+        with self.writing(), contextlib.closing(_Spooled()) as spooled:
+            if facts is not None:
+                spooled.take(facts)
             try:
                 self._bring(judge, spooled, progress)
             except sqlite3.DatabaseError as error:
@@ -362,11 +364,11 @@ WHERE f.record = ? AND f.stage = ? ORDER BY f.answer DESC LIMIT 1
 class _Spooled:
     """Annotations on disk, in a file without a name, until it is known whether they are others than before."""
 
-    def __init__(self, facts: Iterable[Facts] | None) -> None:
+    def __init__(self) -> None:
         self.connection = sqlite3.connect("", isolation_level=None)
-        self.digest: str | None = None
-        if facts is None:
-            return
+        self.digest: str | None = None  # of all that was taken
+
+    def take(self, facts: Iterable[Facts]) -> None:
         digest = hashlib.sha256()
         self.connection.execute("CREATE TABLE facts (record TEXT PRIMARY KEY, value BLOB NOT NULL)")
         self.connection.execute("BEGIN")
