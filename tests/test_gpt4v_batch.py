@@ -131,7 +131,7 @@ def killing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
         return run
 
-    for name in ("call", "save", "hide_in_file"):
+    for name in ("call", "save", "hide_in_file", "_download"):
         monkeypatch.setattr(batches, name, wrapped(getattr(batches, name)))
     yield left
 
