@@ -70,8 +70,10 @@ def add_part(
 
 
 def sources_toml(folder: Path) -> Path:
-    """A SOURCES.toml beside the folder `requests`."""
-    (folder / "toy").mkdir(exist_ok=True)
+    """A SOURCES.toml beside the folder `requests`, with a source of one image."""
+    (folder / "toy" / "RSICD_images").mkdir(parents=True, exist_ok=True)
+    image = {"filename": "0.jpg", "split": "train", "sentences": [{"raw": "two planes ."}]}
+    (folder / "toy" / "dataset_rsicd.json").write_text(json.dumps({"dataset": "rsicd", "images": [image]}))
     path = folder / "sources.toml"
     path.write_text(
         'version = "1.0.0"\ndate = "2026-01-01"\n[[source]]\nkind = "rsicd"\nname = "toy"\nroot = "toy"\n[gpt4v]\n'

@@ -131,7 +131,7 @@ def killing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
         return run
 
-    for name in ("call", "save", "hide_in_file"):
+    for name in ("call", "save", "hide_in_file", "_download"):
         monkeypatch.setattr(batches, name, wrapped(getattr(batches, name)))
     yield left
 
@@ -291,6 +291,7 @@ def test_what_the_server_refuses_is_one_sentence(workspace: Workspace, command: 
     add_part(workspace, 2)
     for status, code, said in (
         (401, "invalid_api_key", "does not take the key"),
+        (404, "unknown_url", "has no batches; `rs-gpt4v gpt4v run` asks one request after the other"),
         (400, "billing_hard_limit_reached", "failed: status 400 (billing_hard_limit_reached): No."),
     ):
         with scripted(lambda number, path, s=status, c=code: (s, {}, error(c))) as fake:  # type: ignore[misc]

@@ -496,8 +496,12 @@ def start(folder: Path, url: str, *more: str, **environment: str) -> "subprocess
     )  # fmt: skip
 
 
-def killed(workspace: Workspace, kills: int, requests: int, concurrency: int, seed: int) -> None:
-    """Run, kill at random moments, run to the end; every request has one answer, and few were paid for twice."""
+def killed(workspace: Workspace, kills: int, requests: int, concurrency: int, seed: int) -> tuple[int, int]:
+    """Run, kill at random moments, run to the end; every request has one answer, and few were paid for twice.
+
+    Returns:
+        How many answers were paid for twice, and how many may have been: those in flight at a kill.
+    """
     chance, folder = random.Random(seed), workspace.folder.parent
     ids, toml = add_part(workspace, requests), str(sources_toml(folder))
     in_flight = 0
@@ -520,6 +524,7 @@ def killed(workspace: Workspace, kills: int, requests: int, concurrency: int, se
     assert all(json.loads(line) for line in answer_lines(workspace))
     assert 0 <= extra <= in_flight <= kills * concurrency
     assert in_flight > 0, "no kill met a request in flight"
+    return extra, in_flight
 
 
 def test_kills_cost_no_more_than_what_is_in_flight(workspace: Workspace) -> None:

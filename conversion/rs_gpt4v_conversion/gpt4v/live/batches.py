@@ -53,9 +53,16 @@ class Vendor:
         """The batches that are at work or brought something, the last of each request file."""
         if self.listed is None or anew:
             client = self.client
-            found = call(
-                self.server, "listing batches", lambda: [self.taken(b) for b in client.batches.list(limit=100)]
-            )
+            try:
+                found = call(
+                    self.server, "listing batches", lambda: [self.taken(b) for b in client.batches.list(limit=100)]
+                )
+            except CallError as error:
+                if error.failure.kind not in ("404", "405", "501"):
+                    raise
+                raise UsageError(
+                    f"{self.server.url} has no batches; `rs-gpt4v gpt4v run` asks one request after the other"
+                ) from None
             self.listed = {}
             for batch in sorted(found, key=lambda b: int(b.get("created_at") or 0)):
                 digest = (batch.get("metadata") or {}).get("sha256")
