@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from rs_gpt4v_builder.errors import OptionError
 from rs_gpt4v_builder.network.shelf import Shelf
-from rs_gpt4v_builder.release.index import UNKNOWN, Index, Shard
+from rs_gpt4v_builder.release.index import UNKNOWN, Index, Lines, Shard
 from rs_gpt4v_builder.stream.order import Order, Positions, make_keys, permute
 
 BLOCK_BYTES, WINDOW_BYTES, LANES = 4 << 20, 256 << 20, 8
@@ -78,6 +78,18 @@ class Span(NamedTuple):
     ranged: bool  # whether the images are byte ranges; else their row group has to be read
 
 
+class Around(NamedTuple):
+    """What lies around the images of a row group: its other columns, and maybe some of its neighbours."""
+
+    before: tuple[int, int]  # from the images of the row group before it, or the start of the file
+    behind: tuple[int, int]  # up to the images of the next one, or the end of the file
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return sum(end - start for start, end in self)
+
+
 class BlockTable:
     """The blocks of an index: where each begins.
 
@@ -123,15 +135,32 @@ class BlockTable:
         """Where one line's image lies."""
         return self._span(line, line + 1)
 
+    def around(self, shard: Shard, group: int) -> Around | None:
+        """What lies around a row group's images; None where the index does not say."""
+        lines = self.index.lines[shard.start : shard.stop]
+        first, stop = np.searchsorted(lines["group"], [group, group + 1]).tolist()
+        own = _images(lines[first:stop])
+        before = (0, 0) if first == 0 else _images(lines[: first][lines["group"][:first] == group - 1])
+        behind = (shard.bytes, 0) if stop == len(lines) else _images(lines[stop:][lines["group"][stop:] == group + 1])
+        if own is None or before is None or behind is None:
+            return None
+        return Around((before[1], own[0]), (own[1], behind[0]))
+
     def _span(self, first: int, stop: int) -> Span:
         shard = self.index.shards[int(np.searchsorted(self._ends, first, side="right"))]
         lines = self.index.lines[first:stop]
-        offsets, lengths = lines["offset"], lines["length"]
-        there, group = offsets >= 0, int(lines["group"][0])
-        if not there.any():
-            return Span(shard, first, stop, 0, 0, group, not (offsets == UNKNOWN).any())
-        start, end = int(offsets[there].min()), int((offsets + lengths)[there].max())
-        return Span(shard, first, stop, start, end, group, True)
+        group, images = int(lines["group"][0]), _images(lines)
+        if images is None:
+            return Span(shard, first, stop, 0, 0, group, not (lines["offset"] == UNKNOWN).any())
+        return Span(shard, first, stop, *images, group, True)
+
+
+def _images(lines: Lines) -> tuple[int, int] | None:
+    """First byte of the images of some lines, and the one behind their last; None where they have none."""
+    lines = lines[lines["offset"] >= 0]
+    if not len(lines):
+        return None
+    return int(lines["offset"].min()), int((lines["offset"] + lines["length"]).max())
 
 
 def _cut(index: Index, shard: Shard, block_bytes: int) -> Positions:

@@ -42,9 +42,7 @@ def read_footer(store: Store, path: str, size: int | None = None) -> Any:
         ReleaseError: The file is not Parquet.
     """
     size = store.size(path) if size is None else size
-    # over a network a tail is no larger than a footer with so many row groups is likely to be
-    guess = FOOTER + GROUP * (size >> 25) if store.remote else TAIL
-    tail = store.read(path, max(0, size - guess), size)
+    tail = store.read(path, footer_start(store, size), size)
     if tail[-4:] != b"PAR1":
         raise ReleaseError(f"{store.where}: {path} is no Parquet file; fetch the release again")
     length = int.from_bytes(tail[-8:-4], "little") + 8
@@ -54,6 +52,12 @@ def read_footer(store: Store, path: str, size: int | None = None) -> Any:
         return pq.read_metadata(pa.BufferReader(tail))
     except (pa.ArrowException, OSError) as error:
         raise ReleaseError(f"{store.where}: {path} has a damaged footer ({error})") from error
+
+
+def footer_start(store: Store, size: int) -> int:
+    """First byte of what is read of a file of `size` bytes at first, to find its footer."""
+    # over a network a tail is no larger than a footer with so many row groups is likely to be
+    return max(0, size - (FOOTER + GROUP * (size >> 25) if store.remote else TAIL))
 
 
 def leaves(metadata: Any) -> list[str]:
