@@ -216,7 +216,7 @@ class _Work:
         unit = self._blocks[key] = _Unit(span, first=first)
         unit.content = self._source.reader.cached(span)
         texts = span.shard.path, span.group
-        if texts not in self._texts and not self._stop.is_set():
+        if texts not in self._texts and not self._stop.is_set() and not self._source.reader.texts.holds(*texts):
             self._texts[texts] = _Unit(span, first=first)
             self._queue.append((self._texts[texts], True))
         if self._stop.is_set():

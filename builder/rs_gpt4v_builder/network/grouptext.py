@@ -99,6 +99,10 @@ class GroupTexts:
             loaded[key] = texts if isinstance(texts, _Columns) else texts.groups[0]
         return [loaded[key] for key in keys]
 
+    def holds(self, shard: str, group: int) -> bool:
+        """Whether the texts of a row group are in memory."""
+        return self._groups.peek((shard, group)) is not None
+
     def load(self, shard: str, group: int, around: Around | None = None, stop: Event = NEVER) -> bool:
         """Fetch the texts of a row group where they are not there.
 

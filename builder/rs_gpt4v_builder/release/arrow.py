@@ -1,10 +1,8 @@
-"""Arrow arrays as numpy arrays and lists, and back, without what pyarrow imports for that.
+"""Arrow arrays as numpy arrays and back, without what pyarrow imports for that.
 
 `pyarrow.compute`, which many methods of an array go through, takes 40 ms, and a scalar brings pandas, 0.3 s: that is
 more than all else until the first row of a release over a network.
 """
-
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -42,28 +40,6 @@ def list_values(array: pa.Array) -> pa.Array:
     if stop - start != list_lengths(array).sum():  # values where there is no list
         return array.flatten()
     return array.values.slice(start, stop - start)
-
-
-def strings(array: pa.Array) -> list[str | None]:
-    """Values of an array of `string`. What recurs is one object."""
-    if not len(array):
-        return []
-    _, ends, data = array.buffers()
-    places = np.frombuffer(ends, np.int32)[array.offset : array.offset + len(array) + 1]
-    start, stop = int(places[0]), int(places[-1])
-    encoded = b"" if data is None else memoryview(data)[start:stop].tobytes()
-    parts = list(pairwise((places - start).tolist()))
-    text = encoded.decode()
-    if len(text) == len(encoded):  # a byte a character
-        found = [text[first:last] for first, last in parts]
-    else:
-        found = [encoded[first:last].decode() for first, last in parts]
-    same: dict[str, str] = {}
-    found = [same.setdefault(value, value) for value in found]
-    there = valid(array)
-    if there is None:
-        return list(found)
-    return [value if is_there else None for value, is_there in zip(found, there.tolist(), strict=True)]
 
 
 def binary(values: list[bytes]) -> pa.Array:

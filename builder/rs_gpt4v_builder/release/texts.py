@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from rs_gpt4v_builder.errors import ReleaseError
-from rs_gpt4v_builder.release.arrow import binary, integers, list_lengths, list_values, numbers, strings, valid
+from rs_gpt4v_builder.release.arrow import binary, integers, list_lengths, list_values, valid
 from rs_gpt4v_builder.release.cachedir import alone, completed
 from rs_gpt4v_builder.release.parquet import IMAGE_LEAF, leaves, read_footer, read_group
 from rs_gpt4v_builder.release.store import Store
@@ -199,12 +199,11 @@ def to_python(array: pa.Array) -> list[Any]:
 
 def _plain(array: pa.Array) -> list[Any]:
     """Values of an array of strings or numbers. A string that recurs is one object, which is serialized once a row."""
-    if pa.types.is_string(array.type):
-        return strings(array)
-    if pa.types.is_signed_integer(array.type) and not array.null_count:
-        return numbers(array).tolist()
     plain: list[Any] = array.to_pylist()
-    return plain
+    if not pa.types.is_string(array.type):
+        return plain
+    same: dict[str, str] = {}
+    return [same.setdefault(value, value) for value in plain]
 
 
 class MappedTexts:
