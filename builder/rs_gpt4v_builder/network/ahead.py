@@ -33,8 +33,11 @@ STEP, FAR = 256, 1 << 14
 """Positions that are looked up at a time, and with each call planned; and those that are planned ahead at most."""
 
 SINGLE, SINGLE_BYTES = 32, 2 << 20
-"""The images of so many first rows, up to so many bytes, are fetched one by one, so that the first batch need not wait
-for whole blocks."""
+"""The images of so many first rows, up to so many bytes, are fetched one by one where their blocks are not small, so
+that the first batch need not wait for whole blocks."""
+
+SMALL = 1 << 18
+"""Bytes up to which a block is small."""
 
 Coming = Callable[[int, int], Positions]
 """Numbers of the lines of the index that positions a to below b will need."""
@@ -199,14 +202,15 @@ class _Work:
         """The unit that a position will need; new ones are put in the queue."""
         lines, blocks = self._chunk(position // STEP)
         block = blocks[position % STEP]
-        if position < SINGLE and self._singles > 0:
-            span = self._source.table.single(int(lines[position % STEP]))
-            self._singles -= span.end - span.start
-            if span.ranged:
-                return self._new(-1 - position, span, first=True)
         unit = self._blocks.get(block)
+        span = self._source.table.span(block) if unit is None else unit.span
+        first = position < SINGLE and span.ranged
+        if first and span.end - span.start > SMALL and self._singles > 0:
+            single = self._source.table.single(int(lines[position % STEP]))
+            self._singles -= single.end - single.start
+            return self._new(-1 - position, single, first=True)
         if unit is None:
-            return self._new(block, self._source.table.span(block))
+            return self._new(block, span, first=first and span.end - span.start <= SMALL)
         if unit.uses == 0 and self._idle.pop(block, None) is not None:
             self._resting -= unit.bytes
             self._held += unit.bytes

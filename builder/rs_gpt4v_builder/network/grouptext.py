@@ -150,12 +150,22 @@ class GroupTexts:
         if path.exists():
             return MappedTexts(path)
         store: Store = self._store.until(stop)
-        if around is not None and self._footers.peek(shard) is None and around.bytes <= GUESSED:
-            tail = footer_start(store, self._sizes[shard]), self._sizes[shard]
-            ranges = joined([around.before, around.behind, tail])
-            pieces = store.read_many(shard, ranges)
-            store = _Fetched(store, dict(zip(ranges, pieces, strict=True)))
-        return _Columns(read_text_table(store, shard, self._footer(shard, store), group))
+        if around is None or around.bytes > GUESSED or self._footers.peek(shard) is not None:
+            return _Columns(read_text_table(store, shard, self._footer(shard, store), group))
+        if self._footers.coming(shard):
+            fetched = _Fetched.read_ranges(store, shard, [around.before, around.behind])
+            return _Columns(read_text_table(fetched, shard, self._footer(shard, store), group))
+        size = self._sizes[shard]
+        tail = footer_start(store, size, around.groups), size
+        pieces: Store = store
+
+        def read_all() -> Any:
+            nonlocal pieces
+            pieces = _Fetched.read_ranges(store, shard, [around.before, around.behind, tail])
+            return read_footer(pieces, shard, size, around.groups)
+
+        footer = self._footers.get(shard, read_all)  # another thread may have come first; then there are no pieces
+        return _Columns(read_text_table(pieces, shard, footer, group))
 
     def _keep(self, path: Path, data: pa.Buffer) -> MappedTexts:
         try:
@@ -211,6 +221,12 @@ class _Fetched:
     def __init__(self, store: Store, pieces: Mapping[tuple[int, int], bytes]) -> None:
         self.where, self.size, self.paths = store.where, store.size, store.paths
         self._store, self._pieces = store, pieces
+
+    @classmethod
+    def read_ranges(cls, store: Store, path: str, ranges: Sequence[tuple[int, int]]) -> "_Fetched":
+        """Read ranges of a file, all at the same time."""
+        apart = joined(ranges)
+        return cls(store, dict(zip(apart, store.read_many(path, apart), strict=True)))
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
         """Read bytes `start` to `end`; see `Store.read`."""

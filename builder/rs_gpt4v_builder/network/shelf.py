@@ -46,6 +46,10 @@ class Shelf(Generic[K, V]):
         """Return a value if it is there."""
         return self._values.get(key)
 
+    def coming(self, key: K) -> bool:
+        """Whether a value is there, or a thread of this process is making it."""
+        return key in self._values or (self._process == os.getpid() and key in self._flights)
+
     def put(self, key: K, value: V) -> None:
         """Put a value in the place of what is there."""
         with self._lock:
