@@ -341,8 +341,8 @@ def _cut_lanes(starts: Positions, sizes: Positions, depth: int, lanes: int, key:
         part = slice(first, stop if high > low else first)
         begin = np.maximum(ends[part] - sizes[part], low)
         count = np.minimum(ends[part], high) - begin
-        first, count, heads = _begun_small(starts[part] + begin - (ends[part] - sizes[part]), count, head)
-        made.append(_Lane(first, count, depth, key, heads))
+        pieces, counts, heads = _begun_small(starts[part] + begin - (ends[part] - sizes[part]), count, head)
+        made.append(_Lane(pieces, counts, depth, key, heads))
     return made
 
 

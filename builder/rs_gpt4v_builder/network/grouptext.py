@@ -9,6 +9,7 @@ memory where the cache cannot be written.
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -93,7 +94,7 @@ class GroupTexts:
         keys = list(zip(shards, groups, strict=True))
         loaded: dict[tuple[str, int], Group | _Columns] = {}
         for key in set(keys):
-            texts = self._groups.get(key, lambda key=key: self._load(*key, None, NEVER))  # type: ignore[misc]
+            texts = self._groups.get(key, partial(self._load, *key, None, NEVER))
             if isinstance(texts, _Columns) and texts.made >= FEW:
                 texts = self.make(*key) or texts
             loaded[key] = texts if isinstance(texts, _Columns) else texts.groups[0]

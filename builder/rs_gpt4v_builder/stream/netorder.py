@@ -67,7 +67,8 @@ class NetworkOrders:
     def _lines(self, samples: Sequence[int]) -> list[int]:
         """Lines of the index of some samples."""
         rows = self._samples.rows
-        return rows.numbers(self._samples.row_numbers(np.array(samples, np.int64))).tolist()
+        found: list[int] = rows.numbers(self._samples.row_numbers(np.array(samples, np.int64))).tolist()
+        return found
 
     @cached_property
     def _table(self) -> BlockTable:
