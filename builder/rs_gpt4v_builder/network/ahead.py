@@ -312,6 +312,8 @@ class _Work:
     def _make(self, key: tuple[str, int]) -> None:
         try:
             self._source.reader.texts.make(*key)
+        except ReleaseError as error:
+            log.warning("texts of %s are made row by row: %s", key[0], error)
         finally:
             with self._changed:
                 self._making = False
