@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.network.blocks import BlockOrder, BlockSettings, BlockTable, sample_blocks
+from rs_gpt4v_builder.network.blocks import Around, BlockOrder, BlockSettings, BlockTable, sample_blocks
 from rs_gpt4v_builder.release.index import LINE, NULL, UNKNOWN, Index, Shard
 from rs_gpt4v_builder.stream.blockmix import BlockComponent, BlockMixOrder
 from rs_gpt4v_builder.stream.mix import Component, shares
@@ -184,6 +184,19 @@ def test_blocks_are_about_as_large_as_they_should_be() -> None:
     assert table.single(7)[1:5] == (7, 8, 240, 250)
     unknown = BlockTable.of(index_of([[(0, UNKNOWN)] * 3 + [(1, NULL)] * 2]), 100)
     assert [unknown.span(block).ranged for block in (0, 1)] == [False, True]
+
+
+def test_what_lies_around_the_images_of_a_row_group() -> None:
+    index = index_of([[(0, 10)] * 2 + [(1, NULL)] + [(2, 20)] * 2 + [(3, 30)], [(0, UNKNOWN)]])
+    table, (shard, unknown) = BlockTable.of(index, 100), index.shards
+    assert table.around(shard, 3) == Around((190, 200), (230, shard.bytes), 4)
+    assert table.around(shard, 1) is None, "it has no images"
+    assert table.around(shard, 0) is None, "where the next row group begins is not known"
+    assert table.around(unknown, 0) is None
+    alone = index_of([[(0, 10)] * 3])
+    found = BlockTable.of(alone, 100).around(alone.shards[0], 0)
+    assert found == Around((0, 100), (150, alone.shards[0].bytes), 1)
+    assert found is not None and found.bytes == 100 + alone.shards[0].bytes - 150
 
 
 def test_samples_of_blocks() -> None:

@@ -378,6 +378,37 @@ def test_the_first_samples_take_two_round_trips(server: Server) -> None:
     assert rounds == 2
 
 
+def test_the_first_rows_bring_no_library_along(server: Server, tmp_path: Path) -> None:
+    """pandas takes longer to import than all else until the first row, pyarrow.compute as long as a round trip."""
+    script = """
+next(iter(stream))
+late = {{"pandas", "pyarrow.compute", "numpy.ma", "datasets", "torch"}} & {{*sys.modules}}
+assert not late, late
+"""
+    assert run(script, tmp_path, url=server.url, imports="") == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("columns", [None, ("id", "image", "conversations", "pairs")])
+def test_rows_are_the_same_before_and_after_their_row_group_is_made(
+    server: Server,
+    truth: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: tuple[str, ...] | None,
+) -> None:
+    """One by one from columns, all of them made by a thread of the stream, or made after a few by whoever asks."""
+    monkeypatch.setattr(ahead, "SINGLE", 10_000)  # so the stream's threads make none
+    order = [row["id"] for row in Stream(server.url, blocks=SMALL)]
+    for number, few in enumerate((10_000, 0, 3)):
+        monkeypatch.setattr(grouptext, "FEW", few)
+        release = Release(server.url, cache=tmp_path / f"cache-{number}")
+        rows = list(Stream(release, blocks=SMALL, columns=columns))
+        assert [row["id"] for row in rows] == order
+        for row in rows:
+            whole = truth[row["id"]]
+            assert plain(row) == (whole if columns is None else {name: whole[name] for name in columns})
+
+
 def test_texts_stay_in_memory_where_the_cache_cannot_be_written(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, truth: dict[str, Any]
 ) -> None:
