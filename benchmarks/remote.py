@@ -25,17 +25,22 @@ from feed.tables import table
 
 SAMPLES = 6_000
 LATENCY, RATE = 0.030, 60e6
+MORE = 0.300
+"""Seconds by which the server answers later in the runs that tell how many round trips come one after the other until
+the first batch: so many times this is how much later it is there."""
 
 
-def line(name: str, runs: list[dict[str, Any]]) -> list[str]:
+def line(name: str, runs: list[dict[str, Any]], late: list[dict[str, Any]]) -> list[str]:
     """A line of the table, medians."""
 
-    def median(key: str) -> float:
-        return statistics.median(run[key] for run in runs)
+    def median(key: str, of: list[dict[str, Any]] = runs) -> float:
+        return statistics.median(run[key] for run in of)
 
     order = runs[0]["seen"]
+    trips = f"{(median('first_s', late) - median('first_s')) / MORE:.1f}" if late else ""
     return [
-        READERS[name].title, f"{median('first_s'):.2f}", f"{median('started_s'):.2f}", f"{median('first_mb'):.1f}",
+        READERS[name].title, f"{median('first_s'):.2f}", f"{median('started_s'):.2f}", trips,
+        f"{median('first_cpu_s'):.2f}", f"{median('first_mb'):.1f}",
         f"{median('rate'):,.0f}", f"{median('mb'):.0f}", f"{median('requests'):.0f}", f"{median('cpu_ms'):.2f}",
         f"{distinct_chunks(order):.1f}", f"{near_neighbours(order):.2f}",
     ]  # fmt: skip
@@ -52,29 +57,31 @@ def main() -> None:
     where = environments.find(options)
     root = draw(options.folder, "256", SAMPLES, 512)
     containers(root, where)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in options.only.split(",")}
-    with serving(options.folder, LATENCY, RATE) as url:
+    names = options.only.split(",")
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    late: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    with serving(options.folder, LATENCY, RATE) as near, serving(options.folder, LATENCY + MORE, RATE) as far:
         for _ in range(options.rounds):
-            for name, runs in found.items():
-                try:
-                    reader = READERS[name]
-                    print(reader.title, file=sys.stderr)
-                    runs.append(
-                        case.run(where, reader.environment, "fetching:epoch", reader=name, url=f"{url}/{root.name}")
-                    )
-                except case.CaseError as error:
-                    print(f"\n{READERS[name].title}: {error}", file=sys.stderr)
-    head = ["", "first batch, s", "with the process's start, s", "moved till then, MB", "samples/s",
-            "an epoch moves, MB", "requests", "CPU ms a sample",
+            for name in names:
+                reader = READERS[name]
+                print(reader.title, file=sys.stderr)
+                for url, runs in ((near, found[name]), (far, late[name])):
+                    given = {"reader": name, "url": f"{url}/{root.name}", "whole": url == near}
+                    try:
+                        runs.append(case.run(where, reader.environment, "fetching:epoch", **given))
+                    except case.CaseError as error:
+                        print(f"\n{reader.title}: {error}", file=sys.stderr)
+    head = ["", "first batch, s", "with the process's start, s", "round trips", "CPU s", "moved till then, MB",
+            "samples/s", "an epoch moves, MB", "requests", "CPU ms a sample",
             f"distinct of {CHUNKS} chunks in {WINDOW}", "near neighbours"]  # fmt: skip
     size = sum(path.stat().st_size for path in (root / "files" / "images").iterdir()) / 1e6
     print(
         f"\n{SAMPLES:,} samples of {size:.0f} MB, {LATENCY * 1e3:.0f} ms, {RATE / 1e6:.0f} MB/s, two workers, ", end=""
     )
     print(f"median of {options.rounds}\n")
-    print(table(head, [line(name, runs) for name, runs in found.items() if runs]))
+    print(table(head, [line(name, runs, late[name]) for name, runs in found.items() if runs]))
     if options.json:
-        options.json.write_text(json.dumps(found))
+        options.json.write_text(json.dumps({"found": found, "late": late}))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v_builder.errors import OptionError
-from rs_gpt4v_builder.network.blocks import BlockOrder, BlockSettings, BlockTable, sample_blocks
+from rs_gpt4v_builder.network.blocks import Around, BlockOrder, BlockSettings, BlockTable, sample_blocks
 from rs_gpt4v_builder.release.index import LINE, NULL, UNKNOWN, Index, Shard
 from rs_gpt4v_builder.stream.blockmix import BlockComponent, BlockMixOrder
 from rs_gpt4v_builder.stream.mix import Component, shares
@@ -36,19 +36,22 @@ sizes = st.lists(st.integers(1, 30), min_size=0, max_size=40)
 
 
 @QUICK
-@given(sizes=sizes, depth=st.integers(1, 9), lanes=st.integers(1, 9), seed=st.integers(0, 5), epoch=st.integers(0, 5))
-def test_every_sample_comes_once(sizes: list[int], depth: int, lanes: int, seed: int, epoch: int) -> None:
-    order = make(sizes, depth=depth, lanes=lanes, seed=seed, epoch=epoch)
+@given(
+    sizes=st.lists(st.integers(1, 90), max_size=40), depth=st.integers(1, 9), lanes=st.integers(1, 9),
+    seed=st.integers(0, 5), epoch=st.integers(0, 5), small=st.booleans(),
+)  # fmt: skip
+def test_every_sample_comes_once(sizes: list[int], depth: int, lanes: int, seed: int, epoch: int, small: bool) -> None:
+    order = make(sizes, depth=depth, lanes=lanes, seed=seed, epoch=epoch, small=small)
     assert len(order) == sum(sizes)
     assert sorted(whole(order).tolist()) == list(range(sum(sizes)))
 
 
 @QUICK
-@given(sizes=sizes.filter(bool), data=st.data())
-def test_any_position_can_be_asked_for(sizes: list[int], data: st.DataObject) -> None:
-    want = whole(make(sizes))
+@given(sizes=sizes.filter(bool), data=st.data(), small=st.booleans())
+def test_any_position_can_be_asked_for(sizes: list[int], data: st.DataObject, small: bool) -> None:
+    want = whole(make(sizes, small=small))
     asked = data.draw(st.lists(st.integers(0, len(want) - 1)))
-    assert make(sizes).samples(np.array(asked, np.int64)).tolist() == want[asked].tolist()
+    assert make(sizes, small=small).samples(np.array(asked, np.int64)).tolist() == want[asked].tolist()
 
 
 def test_another_seed_or_epoch_is_another_order() -> None:
@@ -61,6 +64,9 @@ def test_another_seed_or_epoch_is_another_order() -> None:
 def test_the_order_is_what_it_always_was() -> None:
     assert whole(make([3, 2, 4, 1, 5], lanes=2, depth=2, seed=7, epoch=1)).tolist() == [
         13, 8, 10, 4, 11, 9, 7, 3, 14, 2, 12, 1, 6, 0, 5
+    ]  # fmt: skip
+    assert whole(make([9, 12], lanes=2, depth=2, seed=7, epoch=1, small=True)).tolist() == [
+        0, 11, 2, 12, 1, 13, 3, 14, 5, 17, 6, 16, 4, 15, 7, 20, 8, 19, 10, 18, 9
     ]  # fmt: skip
 
 
@@ -91,6 +97,18 @@ def test_cuts_are_where_lanes_begin_in_a_block() -> None:
             assert own.tolist() == list(range(own[0], own[0] + len(own)))
 
 
+def test_lanes_that_begin_small_need_few_samples_at_first() -> None:
+    order = make([160] * 40, depth=6, lanes=8, small=True)
+    for lane in range(8):
+        own = whole(order)[lane::8]
+        for start, stop in ((0, 5), (5, 15), (15, 35)):  # 160 / 32 samples, then twice as many each time
+            piece = np.sort(own[start:stop])
+            # neighbours, of two blocks where the lane begins just before the end of one
+            assert (np.diff(piece) != 1).sum() <= 1
+            assert {piece[0]} & {*order.cuts, *order.heads}
+    assert len(order.heads) <= 8 * 4
+
+
 def figures(order: Positions, per_chunk: int) -> tuple[float, float]:
     """Distinct of 12 chunks in 64 consecutive samples, and the share of samples with a neighbour from their chunk."""
     chunks = order // per_chunk
@@ -104,7 +122,7 @@ def test_the_default_window_mixes_well(rows: int, kilobytes: int) -> None:
     """A set of 144 MB, of 336 MB, of 9.6 GB; webdataset's shuffle has 6.8 and 0.32, a full one 11.9 and 0.16."""
     chosen, block = BlockSettings(), max(1, 4096 // kilobytes)
     sizes = [block] * (rows // block) + ([rows % block] if rows % block else [])
-    order = make(sizes, depth=chosen.depth, lanes=chosen.lanes)
+    order = make(sizes, depth=chosen.depth, lanes=chosen.lanes, small=True)
     distinct, neighbours = figures(whole(order), rows // 12)
     assert distinct > 11
     assert neighbours < 0.2
@@ -166,6 +184,19 @@ def test_blocks_are_about_as_large_as_they_should_be() -> None:
     assert table.single(7)[1:5] == (7, 8, 240, 250)
     unknown = BlockTable.of(index_of([[(0, UNKNOWN)] * 3 + [(1, NULL)] * 2]), 100)
     assert [unknown.span(block).ranged for block in (0, 1)] == [False, True]
+
+
+def test_what_lies_around_the_images_of_a_row_group() -> None:
+    index = index_of([[(0, 10)] * 2 + [(1, NULL)] + [(2, 20)] * 2 + [(3, 30)], [(0, UNKNOWN)]])
+    table, (shard, unknown) = BlockTable.of(index, 100), index.shards
+    assert table.around(shard, 3) == Around((190, 200), (230, shard.bytes), 4)
+    assert table.around(shard, 1) is None, "it has no images"
+    assert table.around(shard, 0) is None, "where the next row group begins is not known"
+    assert table.around(unknown, 0) is None
+    alone = index_of([[(0, 10)] * 3])
+    found = BlockTable.of(alone, 100).around(alone.shards[0], 0)
+    assert found == Around((0, 100), (150, alone.shards[0].bytes), 1)
+    assert found is not None and found.bytes == 100 + alone.shards[0].bytes - 150
 
 
 def test_samples_of_blocks() -> None:

@@ -85,6 +85,9 @@ def import_library(reader: str) -> None:
     libraries |= dict.fromkeys(("rows", "stream", "loader"), "rs_gpt4v_builder")
     for name in ("torch.utils.data", libraries[reader], *(["torchdata.stateful_dataloader"] * (reader in _PICKLED))):
         importlib.import_module(name)
+    if libraries[reader] == "rs_gpt4v_builder":  # its modules are imported when they are first used
+        for name in ("stream.stream", "batch.loader", "network.access"):
+            importlib.import_module(f"rs_gpt4v_builder.{name}")
 
 
 def opening(reader: str, root: str) -> dict[str, float]:

@@ -123,6 +123,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+class Server(ThreadingHTTPServer):
+    """Takes as many connections at a time as servers do; the class that it is made of takes five."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 def _range(header: str | None, size: int) -> tuple[int, int]:
     """First byte and the one behind the last of a `Range` header with one range."""
     if not header:
@@ -160,8 +167,7 @@ def main() -> None:
     parser.add_argument("rate", type=float)
     options = parser.parse_args()
     Handler.folder, Handler.latency, Handler.line = options.folder, options.latency, Line(options.rate)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 

@@ -49,9 +49,9 @@ class Network:
         """Return the image of line `number` of an index."""
         return self._single.image(index, number, line)
 
-    def ahead(self, table: BlockTable, settings: BlockSettings, coming: Coming, total: int) -> Ahead:
-        """Fetch the rows of an order ahead; see `Ahead`."""
-        return Ahead(Source(table, self._reader, settings.window_bytes), coming, total)
+    def ahead(self, table: BlockTable, settings: BlockSettings, coming: Coming, total: int, *, rest: bool) -> Ahead:
+        """Fetch the rows of an order ahead; see `Ahead`, and `Source` for `rest`."""
+        return Ahead(Source(table, self._reader, settings.window_bytes, rest), coming, total)
 
     def keeps(self, size: int) -> bool:
         """Whether images of so many bytes stay on the disk once they were read."""

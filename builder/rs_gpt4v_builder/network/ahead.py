@@ -25,15 +25,19 @@ from rs_gpt4v_builder.stream.order import Positions
 
 log = logging.getLogger(__name__)
 
-THREADS = 8
-"""Connections of one stream."""
+THREADS, AT_FIRST = 8, 24
+"""Connections of one stream; and at its start, for the small pieces that the first rows are made of: what is asked for
+at the same time costs one round trip."""
 
 STEP, FAR = 256, 1 << 14
-"""Positions that are looked up at a time, and that are planned ahead at most."""
+"""Positions that are looked up at a time, and with each call planned; and those that are planned ahead at most."""
 
 SINGLE, SINGLE_BYTES = 32, 2 << 20
-"""The images of so many first rows, up to so many bytes, are fetched one by one, so that the first batch need not wait
-for whole blocks."""
+"""The images of so many first rows, up to so many bytes, are fetched one by one where their blocks are not small, so
+that the first batch need not wait for whole blocks."""
+
+SMALL = 1 << 18
+"""Bytes up to which a block is small."""
 
 Coming = Callable[[int, int], Positions]
 """Numbers of the lines of the index that positions a to below b will need."""
@@ -47,11 +51,13 @@ class Source:
         table: The blocks.
         reader: Reads one.
         limit: Bytes of images that may be in memory.
+        rest: Whether more columns than `texts.TRAINING` are wanted.
     """
 
     table: BlockTable
     reader: BlockReader
     limit: int
+    rest: bool = True
 
 
 class Ahead:
@@ -112,6 +118,7 @@ class _Unit:
     ready: Event = field(default_factory=Event)
     content: Content | None = None
     error: ReleaseError | None = None
+    first: bool = False  # whether the first rows need it
     stopped: bool = False  # before it was there
 
 
@@ -126,6 +133,8 @@ class _Work:
         self._idle: OrderedDict[int, _Unit] = OrderedDict()  # blocks that nothing planned needs
         self._queue: deque[tuple[_Unit, bool]] = deque()  # and whether it is texts
         self._chunks: OrderedDict[int, tuple[Positions, list[int]]] = OrderedDict()
+        self._unmade: deque[tuple[str, int]] = deque()  # row groups whose texts are to be made rows
+        self._making = False
         self._wanted, self._running = threads, 0
 
     def rows(self, start: int, stop: int) -> list[Row]:
@@ -134,8 +143,10 @@ class _Work:
         ahead = not self._stop.is_set()
         with self._changed:
             numbers = [int(self._chunk(position // STEP)[0][position % STEP]) for position in range(start, stop)]
-            self._plan(stop)
+            self._plan(stop, max(stop, min(SINGLE, self._total)))
             needs = [self._need(position) for position in range(start, stop)]
+            self._start_threads()
+            self._plan(0, self._planned + STEP)  # while the first answers are on their way
             self._start_threads()
         try:
             return self._read(needs, numbers, ahead)
@@ -143,7 +154,7 @@ class _Work:
             with self._changed:
                 self._let_go(needs)
                 self._consumed = max(self._consumed, stop)
-                self._plan(0)
+                self._plan(0, self._planned + STEP)
                 self._start_threads()
 
     def _read(self, needs: list[tuple[int, _Unit]], numbers: list[int], ahead: bool) -> list[Row]:
@@ -162,6 +173,7 @@ class _Work:
         self._stop.set()
         with self._changed:
             self._queue.clear()
+            self._unmade.clear()
             self._changed.notify_all()
             for unit in [*self._blocks.values(), *self._texts.values()]:
                 if not unit.ready.is_set():
@@ -176,9 +188,9 @@ class _Work:
 
     # planning; the lock is held
 
-    def _plan(self, least: int) -> None:
-        """Plan ahead as far as the memory allows, but at least up to some position."""
-        while self._planned < self._total and not self._stop.is_set():
+    def _plan(self, least: int, most: int) -> None:
+        """Plan ahead as far as the memory allows, but at least up to some position and at most up to another one."""
+        while self._planned < min(most, self._total) and not self._stop.is_set():
             roomy = self._held < self._source.limit and self._planned - self._consumed < FAR
             if not roomy and self._planned >= least:
                 return
@@ -190,25 +202,26 @@ class _Work:
         """The unit that a position will need; new ones are put in the queue."""
         lines, blocks = self._chunk(position // STEP)
         block = blocks[position % STEP]
-        if position < SINGLE and self._singles > 0:
-            span = self._source.table.single(int(lines[position % STEP]))
-            self._singles -= span.end - span.start
-            if span.ranged:
-                return self._new(-1 - position, span)
         unit = self._blocks.get(block)
+        span = self._source.table.span(block) if unit is None else unit.span
+        first = position < SINGLE and span.ranged
+        if first and span.end - span.start > SMALL and self._singles > 0:
+            single = self._source.table.single(int(lines[position % STEP]))
+            self._singles -= single.end - single.start
+            return self._new(-1 - position, single, first=True)
         if unit is None:
-            return self._new(block, self._source.table.span(block))
+            return self._new(block, span, first=first and span.end - span.start <= SMALL)
         if unit.uses == 0 and self._idle.pop(block, None) is not None:
             self._resting -= unit.bytes
             self._held += unit.bytes
         return unit
 
-    def _new(self, key: int, span: Span) -> _Unit:
-        unit = self._blocks[key] = _Unit(span)
+    def _new(self, key: int, span: Span, *, first: bool = False) -> _Unit:
+        unit = self._blocks[key] = _Unit(span, first=first)
         unit.content = self._source.reader.cached(span)
         texts = span.shard.path, span.group
-        if texts not in self._texts and not self._stop.is_set():
-            self._texts[texts] = _Unit(span)
+        if texts not in self._texts and not self._stop.is_set() and not self._source.reader.texts.holds(*texts):
+            self._texts[texts] = _Unit(span, first=first)
             self._queue.append((self._texts[texts], True))
         if self._stop.is_set():
             unit.ready.set()
@@ -257,7 +270,8 @@ class _Work:
     def _start_threads(self) -> None:
         if self._stop.is_set():
             return
-        while self._running < min(self._wanted, len(self._queue)):
+        most = AT_FIRST if self._queue and self._queue[0][0].first else self._wanted
+        while self._running < min(most, len(self._queue) + self._may_make()):
             if not self._running:
                 track(self)
             self._running += 1
@@ -267,21 +281,52 @@ class _Work:
     def _fetch(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._stop.is_set() and self._planned < self._total:
+                while not self._over() and not self._queue and not self._may_make():
                     self._changed.wait()
-                if self._stop.is_set() or not self._queue:
+                if self._over():
                     self._running -= 1
                     if not self._running:
                         untrack(self)
                     return
-                unit, texts = self._queue.popleft()
-            self._fetch_unit(unit, texts)
+                if self._may_make():
+                    self._making, key = True, self._unmade.popleft()
+                else:
+                    key, (unit, texts) = None, self._queue.popleft()
+            if key is not None:
+                self._make(key)
+            else:
+                self._fetch_unit(unit, texts)
+
+    def _over(self) -> bool:
+        """Whether the thread that asks has nothing more to do."""
+        if self._stop.is_set():
+            return True
+        if self._running > self._wanted and not (self._queue and self._queue[0][0].first):
+            return True
+        return not self._queue and not self._may_make() and self._planned >= self._total
+
+    def _may_make(self) -> bool:
+        """Whether texts are to be made rows now: in one thread, as it holds Python's lock, and not before the first."""
+        return bool(self._unmade) and not self._making and self._consumed >= SINGLE
+
+    def _make(self, key: tuple[str, int]) -> None:
+        try:
+            self._source.reader.texts.make(*key)
+        except ReleaseError as error:
+            log.warning("texts of %s are made row by row: %s", key[0], error)
+        finally:
+            with self._changed:
+                self._making = False
+                self._changed.notify_all()
 
     def _fetch_unit(self, unit: _Unit, texts: bool) -> None:
         reader, span = self._source.reader, unit.span
         try:
             if texts:
-                reader.texts.load(span.shard.path, span.group, self._stop)
+                around = self._source.table.around(span.shard, span.group)
+                if reader.texts.load(span.shard.path, span.group, around, self._stop):
+                    with self._changed:
+                        self._unmade.append((span.shard.path, span.group))
             else:
                 unit.content = reader.read(span, self._stop)
         except ReleaseError as error:
@@ -303,7 +348,7 @@ class _Work:
                 self._texts.pop(key, None)  # it is on the shelf of texts from now on, or will be asked for again
                 self._wait(unit, ahead)
         self._check(ahead)
-        return self._source.reader.texts.rows(shards, groups, lines["row"].tolist())
+        return self._source.reader.texts.rows(shards, groups, lines["row"].tolist(), rest=self._source.rest)
 
     def _content(self, unit: _Unit, number: int, ahead: bool) -> Content:
         self._wait(unit, ahead)

@@ -46,14 +46,28 @@ class Shelf(Generic[K, V]):
         """Return a value if it is there."""
         return self._values.get(key)
 
+    def coming(self, key: K) -> bool:
+        """Whether a value is there, or a thread of this process is making it."""
+        return key in self._values or (self._process == os.getpid() and key in self._flights)
+
+    def put(self, key: K, value: V) -> None:
+        """Put a value in the place of what is there."""
+        with self._lock:
+            self._put(key, value)
+
+    def _put(self, key: K, value: V) -> None:
+        if key in self._values:
+            self._sum -= self._size(self._values[key])
+        self._values[key] = value
+        self._sum += self._size(value)
+        while self._sum > self._limit and len(self._values) > 1:
+            self._sum -= self._size(self._values.popitem(last=False)[1])
+
     def _make(self, key: K, make: Callable[[], V]) -> V:
         try:
             value = make()
             with self._lock:
-                self._values[key] = value
-                self._sum += self._size(value)
-                while self._sum > self._limit and len(self._values) > 1:
-                    self._sum -= self._size(self._values.popitem(last=False)[1])
+                self._put(key, value)
         finally:
             with self._lock:
                 self._flights.pop(key).set()

@@ -24,8 +24,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from rs_gpt4v_builder.errors import ReleaseError
 from rs_gpt4v_builder.network.retry import PassingFaultError, StoppedError, persistently
 
-CONNECTIONS = 16
-"""Connections to one host that are kept for the next request."""
+CONNECTIONS = 96
+"""Connections to one host that are kept for the next request: more than are in use at a time."""
 
 CONNECT, READ = 5.0, 20.0
 """Seconds that a connection may take, and that may pass without a byte."""

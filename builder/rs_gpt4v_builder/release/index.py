@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v_builder.errors import ReleaseError
-from rs_gpt4v_builder.release.arrow import list_lengths, numbers
+from rs_gpt4v_builder.release.arrow import list_lengths, list_values, numbers
 from rs_gpt4v_builder.release.cachedir import alone, completed
 from rs_gpt4v_builder.release.parquet import IMAGE_LEAF, leaves, read_footer
 from rs_gpt4v_builder.release.store import LocalStore, Store
@@ -197,7 +197,7 @@ def _lines(table: pa.Table) -> Lines:
     lines["pairs"] = numbers(columns["pairs"])
     lines["dialogues"] = numbers(columns["dialogues"]) if "dialogues" in columns else UNKNOWN
     words = columns["words"]
-    sums = np.concatenate(([0], np.cumsum(numbers(words.flatten()))))
+    sums = np.concatenate(([0], np.cumsum(numbers(list_values(words)))))
     ends = np.cumsum(list_lengths(words))
     lines["words"] = np.diff(sums[np.concatenate(([0], ends))])
     return lines

@@ -27,13 +27,14 @@ IMAGE_LEAF = "image.bytes"
 """Parquet path of the column that holds the image bytes."""
 
 
-def read_footer(store: Store, path: str, size: int | None = None) -> Any:
+def read_footer(store: Store, path: str, size: int | None = None, groups: int | None = None) -> Any:
     """Read a file's metadata.
 
     Args:
         store: The release.
         path: A Parquet file of it.
         size: The file's size in bytes, where it is known.
+        groups: The number of its row groups, where it is known.
 
     Returns:
         A `pyarrow.parquet.FileMetaData`.
@@ -42,9 +43,7 @@ def read_footer(store: Store, path: str, size: int | None = None) -> Any:
         ReleaseError: The file is not Parquet.
     """
     size = store.size(path) if size is None else size
-    # over a network a tail is no larger than a footer with so many row groups is likely to be
-    guess = FOOTER + GROUP * (size >> 25) if store.remote else TAIL
-    tail = store.read(path, max(0, size - guess), size)
+    tail = store.read(path, footer_start(store, size, groups), size)
     if tail[-4:] != b"PAR1":
         raise ReleaseError(f"{store.where}: {path} is no Parquet file; fetch the release again")
     length = int.from_bytes(tail[-8:-4], "little") + 8
@@ -54,6 +53,13 @@ def read_footer(store: Store, path: str, size: int | None = None) -> Any:
         return pq.read_metadata(pa.BufferReader(tail))
     except (pa.ArrowException, OSError) as error:
         raise ReleaseError(f"{store.where}: {path} has a damaged footer ({error})") from error
+
+
+def footer_start(store: Store, size: int, groups: int | None = None) -> int:
+    """First byte of what is read at first to find the footer of a file; see `read_footer`."""
+    # over a network a tail is no larger than a footer with so many row groups is likely to be
+    more = size >> 25 if groups is None else groups - 1
+    return max(0, size - (FOOTER + GROUP * more if store.remote else TAIL))
 
 
 def leaves(metadata: Any) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from rs_gpt4v_builder.errors import ReleaseError
-from rs_gpt4v_builder.release.arrow import binary, integers, list_lengths, valid
+from rs_gpt4v_builder.release.arrow import binary, integers, list_lengths, list_values, valid
 from rs_gpt4v_builder.release.cachedir import alone, completed
 from rs_gpt4v_builder.release.parquet import IMAGE_LEAF, leaves, read_footer, read_group
 from rs_gpt4v_builder.release.store import Store
@@ -186,7 +186,7 @@ def to_python(array: pa.Array) -> list[Any]:
         parts = [to_python(part) for part in array.flatten()]
         values: Any = (dict(zip(names, items, strict=True)) for items in zip(*parts, strict=True))
     elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        flat, first = to_python(array.flatten()), 0
+        flat, first = to_python(list_values(array)), 0
         lengths = list_lengths(array).tolist()
         ends = [first := first + length for length in lengths]
         values = (flat[start:end] for start, end in pairwise([0, *ends]))
@@ -198,14 +198,12 @@ def to_python(array: pa.Array) -> list[Any]:
 
 
 def _plain(array: pa.Array) -> list[Any]:
-    """Values of an array of strings or numbers. What recurs is one object, which is serialized once a row."""
-    if pa.types.is_string(array.type) and len(array) > 1:
-        coded = array.dictionary_encode()
-        if 2 * len(coded.dictionary) <= len(array):
-            words = [*coded.dictionary.to_pylist(), None]
-            return [words[code] for code in coded.indices.fill_null(len(words) - 1).to_pylist()]
+    """Values of an array of strings or numbers. A string that recurs is one object, which is serialized once a row."""
     plain: list[Any] = array.to_pylist()
-    return plain
+    if not pa.types.is_string(array.type):
+        return plain
+    same: dict[str, str] = {}
+    return [same.setdefault(value, value) for value in plain]
 
 
 class MappedTexts:

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from rs_gpt4v_builder.network.blocks import BlockOrder, by_hash, mix_key
+from rs_gpt4v_builder.network.blocks import BlockOrder, by_hash, distinct, mix_key
 from rs_gpt4v_builder.network.shelf import Shelf
 from rs_gpt4v_builder.stream.mix import Component
 from rs_gpt4v_builder.stream.order import FullOrder, Order, Positions, make_keys
@@ -76,11 +76,11 @@ class BlockMixOrder(Order):
     def _both(self, positions: Positions) -> tuple[Positions, Positions]:
         found = np.empty((2, len(positions)), np.int64)
         places, lanes = np.divmod(positions, self._count)
-        for lane in np.unique(lanes).tolist():
+        for lane in distinct(lanes).tolist():
             here = np.flatnonzero(lanes == lane)
             starts = self._lanes[lane].sum(axis=1)
             windows = np.searchsorted(starts, places[here], side="right") - 1
-            for window in np.unique(windows).tolist():
+            for window in distinct(windows).tolist():
                 there = here[windows == window]
                 content = self._windows.get((lane, window), partial(self._window, lane, window))
                 found[:, there] = np.stack(content)[:, places[there] - starts[window]]
@@ -106,7 +106,7 @@ class BlockMixOrder(Order):
         key = mix_key("window", self._seed, self.epoch) ^ (lane << 40) ^ window
         numbers = numbers[by_hash(np.arange(len(numbers), dtype=np.int64), key)]
         samples, passes = np.empty(len(numbers), np.int64), np.empty(len(numbers), np.int64)
-        for number in np.unique(numbers).tolist():
+        for number in distinct(numbers).tolist():
             here = np.flatnonzero(numbers == number)
             draws = np.arange(before[number], after[number], dtype=np.int64)
             samples[here], passes[here] = self._draw(number, lane, draws)
@@ -124,7 +124,7 @@ class BlockMixOrder(Order):
             draws = draws + self.epoch * int(lane_of[lane])
         passes, places = np.divmod(draws, size)
         samples = np.empty(len(draws), np.int64)
-        for which in np.unique(passes).tolist():
+        for which in distinct(passes).tolist():
             here = passes == which
             samples[here] = self._places(number, which, own, places[here])
         return samples, passes

@@ -36,7 +36,8 @@ class NetworkOrders:
     def name(self) -> str:
         """All that the orders depend on beside seed and epoch, for the state."""
         s = self.settings
-        return f"blocks {s.block_bytes}/{s.window_bytes}/{s.lanes}" + (", then full" if self._then_full else "")
+        small = "" if self._mix else ", small first"
+        return f"blocks {s.block_bytes}/{s.window_bytes}/{s.lanes}{small}" + (", then full" if self._then_full else "")
 
     def epoch(self, epoch: int) -> Order:
         """The order of an epoch."""
@@ -46,7 +47,8 @@ class NetworkOrders:
         if epoch and self._then_full:
             return FullOrder(len(self._samples), self._seed, epoch)
         starts, sizes = self._blocks
-        return BlockOrder(starts, sizes, seed=self._seed, epoch=epoch, depth=self.settings.depth, lanes=lanes)
+        depth = self.settings.depth
+        return BlockOrder(starts, sizes, seed=self._seed, epoch=epoch, depth=depth, lanes=lanes, small=True)
 
     def table(self, order: Order) -> BlockTable:
         """What is fetched by one request each: the blocks, and where lanes cut them the parts."""
@@ -57,9 +59,16 @@ class NetworkOrders:
             return BlockTable.singly(self._samples.rows.layout)
         if not isinstance(order, BlockOrder):
             return self._table
-        lines = self._samples.rows.numbers(self._samples.row_numbers(np.array(order.cuts, np.int64)))
+        lanes, heads = self._lines(order.cuts), self._lines(order.heads)
         # a row with samples in both lanes is a part of its own
-        return self._table.cut([*lines.tolist(), *(lines + 1).tolist()])
+        shared = [] if self._samples.counts() is None else [line + 1 for line in lanes]
+        return self._table.cut([*lanes, *shared, *heads])
+
+    def _lines(self, samples: Sequence[int]) -> list[int]:
+        """Lines of the index of some samples."""
+        rows = self._samples.rows
+        found: list[int] = rows.numbers(self._samples.row_numbers(np.array(samples, np.int64))).tolist()
+        return found
 
     @cached_property
     def _table(self) -> BlockTable:

@@ -121,9 +121,13 @@ class Samples:
         """
         if rows is not None:
             return self._cut(self._samples(rows, found, whole))
-        rows = self.rows.read(found.places, rest=self._rest and (rest or self.columns is not None), warm=warm)
+        rows = self.rows.read(found.places, rest=self.needs_rest(rest), warm=warm)
         samples = self._samples(rows, found, whole)
         return samples if self._training else self._cut(samples)
+
+    def needs_rest(self, rest: bool) -> bool:
+        """Whether samples take more columns than `texts.TRAINING`; `rest` as in `fetch`."""
+        return self._rest and (rest or self.columns is not None)
 
     def _cut(self, samples: list[Row]) -> list[Row]:
         """Leave the columns that are wanted."""

@@ -99,7 +99,8 @@ class Share:
         network = self._samples.rows.release.network
         if self._network is None or self._table is None or network is None or not self._samples.images:
             return None
-        return network.ahead(self._table, self._network.settings, coming, total)
+        rest = self._samples.needs_rest(self._rest)
+        return network.ahead(self._table, self._network.settings, coming, total, rest=rest)
 
     def lines(self, numbers: Positions) -> Positions:
         """Lines of the index in which some samples lie, both (n,) int64."""
