@@ -1,9 +1,11 @@
 """The whole way once, on a drawn sample: every step shows the command to type oneself and what comes out."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Nothing here asks the Hub for anything, and the demo's copies do not belong into the user's cache
@@ -24,6 +26,20 @@ def run(*words: str) -> None:
         sys.exit(f"rs-gpt4v {words[0]} failed")
 
 
+@contextlib.contextmanager
+def stub() -> Iterator[str]:
+    """The stub as a user starts it; gives its address."""
+    words = ["-m", "rs_gpt4v_conversion.gpt4v.stub"]
+    say(f"\n$ python {' '.join(words)} &")
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().strip() if server.stdout else ""
+            say(address)
+            yield address
+        finally:
+            server.terminate()
+
+
 def show(code: str, names: dict[str, object]) -> None:
     """Show lines of Python and run them."""
     say()
@@ -33,7 +49,7 @@ def show(code: str, names: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Draw, plan, build, check, load, stream, collate, look."""
+    """Draw, plan, let a stand-in for a model answer, build, check, load, stream, collate, look."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".demo").resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -42,16 +58,25 @@ def main() -> None:
     say(f"All of this happens in {folder}")
     run("sample", "sources")
     run("plan", "sources/sources.toml")
+    say(
+        "\nThe sample has requests to a model and answers to most of them. A stub of a vendor's server answers the rest:"
+    )
+    run("gpt4v", "status", "sources/sources.toml")
+    with stub() as address:
+        run("gpt4v", "run", "sources/sources.toml", "--base-url", address)
     run("build", "sources/sources.toml", "rs-gpt4v", "--workers", "2")
     run("check", "rs-gpt4v")
     names: dict[str, object] = {"print": lambda *a: say("    " + " ".join(map(str, a)))}
     show(
         """
 from datasets import load_dataset
-for name in ("all", "vqa", "hit_uav"):
+for name in ("all", "vqa", "conversation", "hit_uav"):
     print(name, {split: rows.num_rows for split, rows in load_dataset("rs-gpt4v", name).items()})
 stream = load_dataset("rs-gpt4v", "captioning", split="train", streaming=True)
 print(next(iter(stream))["conversations"][:2])
+plan = load_dataset("rs-gpt4v", "task_planning", split="train")[0]
+print(plan["pairs"][0]["template"], "by", plan["pairs"][0]["generator"], "says:")
+print(plan["conversations"][1]["value"])
 """,
         names,
     )

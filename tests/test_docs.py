@@ -11,6 +11,8 @@ import pytest
 
 from http_server import serving
 from rs_gpt4v_conversion.cli import main
+from rs_gpt4v_conversion.gpt4v.stub.api import Settings
+from rs_gpt4v_conversion.gpt4v.stub.server import StubServer
 from tiny_models import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,12 +35,13 @@ def beside_a_release(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (block,) = [b for b in blocks(ROOT / "README.md", "sh") if "rs-gpt4v" in b]
-    for line in block.splitlines():
-        words = shlex.split(line, comments=True)
-        assert words[0] == "rs-gpt4v"
-        more = ["--images", "4"] if words[1] == "sample" else []
-        assert main(words[1:] + more) == 0, line
+    code = "".join(b for b in blocks(ROOT / "README.md", "sh") if "rs-gpt4v" in b)
+    with StubServer(Settings(latency=0.0)) as stub:
+        for line in code.replace("http://127.0.0.1:8000/v1", stub.url).splitlines():
+            words = shlex.split(line, comments=True)
+            assert words[0] == "rs-gpt4v"
+            more = ["--images", "4"] if words[1] == "sample" else []
+            assert main(words[1:] + more) == 0, line
 
 
 @pytest.mark.filterwarnings("ignore:pairs=.fit. left out")
