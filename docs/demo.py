@@ -58,9 +58,7 @@ def main() -> None:
     say(f"All of this happens in {folder}")
     run("sample", "sources")
     run("plan", "sources/sources.toml")
-    say(
-        "\nThe sample has requests to a model and answers to most of them. A stub of a vendor's server answers the rest:"
-    )
+    say("\nThe sample has requests to a model and answers to most of them. A stub of a server answers the rest:")
     run("gpt4v", "status", "sources/sources.toml")
     with stub() as address:
         run("gpt4v", "run", "sources/sources.toml", "--base-url", address)
