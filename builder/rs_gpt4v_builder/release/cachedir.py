@@ -21,7 +21,7 @@ from rs_gpt4v_builder.errors import ReleaseError
 
 log = logging.getLogger(__name__)
 
-FORM = 1
+FORM = 2
 """Version of the form in which things are kept: one more whenever it changes."""
 
 VARIABLE = "RS_GPT4V_CACHE"

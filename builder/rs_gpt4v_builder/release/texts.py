@@ -63,7 +63,7 @@ class CachedTexts:
 
     def __init__(self, store: Store, cache: Path) -> None:
         self._store, self._cache, self._lock = store, cache, Lock()
-        self._shards: OrderedDict[str, MappedTexts] = OrderedDict()
+        self._shards: OrderedDict[str, list[Group]] = OrderedDict()
 
     def row(self, shard: str, group: int, row: int) -> Row:
         """Return one row; see `Texts.row`."""
@@ -73,18 +73,44 @@ class CachedTexts:
         self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int], *, rest: bool = True
     ) -> list[Row]:
         """Return many rows; see `Texts.rows`."""
-        opened = self._opened(shards)
-        return take_rows([opened[shard][group] for shard, group in zip(shards, groups, strict=True)], rows, rest=rest)
+        return take_rows(self._groups(shards, groups), rows, rest=rest)
 
     def bounds(self, shards: Sequence[str], groups: Sequence[int], rows: Sequence[int]) -> list[int]:
         """Return a bound of many rows; see `Texts.bounds`."""
-        opened = self._opened(shards)
-        return [opened[shard][group].bounds[row] for shard, group, row in zip(shards, groups, rows, strict=True)]
+        return [group.bounds[row] for group, row in zip(self._groups(shards, groups), rows, strict=True)]
 
-    def _opened(self, shards: Sequence[str]) -> "dict[str, list[Group]]":
-        return {shard: (self._shards.get(shard) or self._open(shard)).groups for shard in set(shards)}
+    def join(
+        self,
+        shards: Sequence[str],
+        groups: Sequence[int],
+        rows: Sequence[int],
+        images: Sequence[bytes | None],
+        *,
+        rest: bool = True,
+    ) -> tuple[list[Row], list[int]]:
+        """Return many rows with their images, and `dialogues.whole_bound` of each; see `Texts.rows`.
 
-    def _open(self, shard: str) -> "MappedTexts":
+        All in one go, as what is looked up or unpacked twice is a good part of what a row costs.
+        """
+        loads, opened = marshal.loads, self._shards.get
+        found, bounds = [], []
+        for shard, number, row, data in zip(shards, groups, rows, images, strict=True):
+            group = (opened(shard) or self._open(shard))[number]
+            ends, texts, rest_ends, others, bound = group
+            name, path, turns, pairs = loads(texts[ends[row] : ends[row + 1]])
+            image = None if path is None else {"bytes": data, "path": path[0]}
+            one = {"id": name, "image": image, "conversations": turns, "pairs": pairs}
+            if rest:
+                one.update(loads(others[rest_ends[row] : rest_ends[row + 1]]))
+            found.append(one)
+            bounds.append(bound[row])
+        return found, bounds
+
+    def _groups(self, shards: Sequence[str], groups: Sequence[int]) -> "list[Group]":
+        opened = {shard: self._shards.get(shard) or self._open(shard) for shard in set(shards)}
+        return [opened[shard][group] for shard, group in zip(shards, groups, strict=True)]
+
+    def _open(self, shard: str) -> "list[Group]":
         path = self._cache / "texts" / (shard.replace("/", "--").removesuffix(".parquet") + ".arrow")
         with self._lock:
             if shard not in self._shards:
@@ -92,7 +118,7 @@ class CachedTexts:
                     with alone(path):
                         if not path.exists():
                             self._write(shard, path)
-                self._shards[shard] = MappedTexts(path)
+                self._shards[shard] = MappedTexts(path).groups
                 if len(self._shards) > MAPPED:
                     self._shards.popitem(last=False)
             return self._shards[shard]
@@ -142,7 +168,7 @@ def text_rows(table: pa.Table) -> list[Row]:
 
 def pack(rows: list[Row]) -> pa.RecordBatch:
     """Serialize the rows of one row group."""
-    first = [marshal.dumps({name: row[name] for name in TRAINING}) for row in rows]
+    first = [marshal.dumps(tuple(row[name] for name in TRAINING)) for row in rows]
     rest = [marshal.dumps({name: value for name, value in row.items() if name not in TRAINING}) for row in rows]
     bounds = integers([whole_bound(row) for row in rows])
     return pa.record_batch([binary(first), binary(rest), bounds], schema=SCHEMA)
@@ -169,7 +195,7 @@ def take_rows(groups: Sequence[Group], rows: Sequence[int], *, rest: bool) -> li
     loads = marshal.loads
     found = []
     for (ends, data, rest_ends, others, _), row in zip(groups, rows, strict=True):
-        one = loads(data[ends[row] : ends[row + 1]])
+        one = dict(zip(TRAINING, loads(data[ends[row] : ends[row + 1]]), strict=True))
         if rest:
             one.update(loads(others[rest_ends[row] : rest_ends[row + 1]]))
         found.append(one)
