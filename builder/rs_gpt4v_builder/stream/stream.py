@@ -243,8 +243,8 @@ class Stream:
         self._go(_At(state["epoch"], state["position"], saved["consumed"] if saved else 0))
 
     def _rows(self, run: "_Run") -> Iterator[Row]:
-        # over a network a sample does not wait for many others, and the first one for none
-        count, most = (CHUNK, CHUNK) if self._network is None else (1, FEW)
+        # the first sample waits for no other, as what they take may have to be fetched or made ready
+        count, most = 1, CHUNK if self._network is None else FEW
         try:
             while run.consumed < len(run.lane):
                 yield from run.give(run.lane.fetch(run.consumed, run.consumed + count))
