@@ -27,7 +27,7 @@ AHEAD, HOLD = 128, 1024
 disk until that is given up: it costs a tenth of a read that finds its bytes in memory."""
 
 FOUND = 1024
-"""Samples for which is found out at once where they lie, in a row: a quarter of a microsecond less a sample than 256 take."""
+"""Samples in a row for which is found out at once where they lie: 0.2 µs less a sample than with 256."""
 
 BLOCK, BLOCKS = 4096, 4
 """Samples for which the order is computed at once, and how many such blocks are kept."""
