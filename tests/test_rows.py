@@ -24,7 +24,7 @@ from rs_gpt4v_builder import Release, Rows
 from rs_gpt4v_builder.errors import OptionError, ReleaseError
 from rs_gpt4v_builder.release import store
 from rs_gpt4v_builder.release import texts as text
-from rs_gpt4v_builder.release.texts import to_python
+from rs_gpt4v_builder.release.texts import python_values
 
 FORK_IS_FINE = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 
@@ -382,8 +382,8 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
 def test_texts_are_what_pyarrow_says(data: st.DataObject, kind: pa.DataType) -> None:
     array = pa.array(data.draw(st.lists(values(kind), max_size=5)), kind)
     cut = data.draw(st.integers(0, len(array)))
-    assert to_python(array) == array.to_pylist()
-    assert to_python(array.slice(cut)) == array.slice(cut).to_pylist()
+    assert list(python_values(array)) == array.to_pylist()
+    assert list(python_values(array.slice(cut))) == array.slice(cut).to_pylist()
 
 
 @pytest.mark.parametrize("columns", [("id", "image", "conversations", "pairs"), ("width", "id"), ("image",), ()])

@@ -29,6 +29,7 @@ from rs_gpt4v_builder.release.texts import (
     Group,
     MappedTexts,
     Row,
+    only_row,
     pack,
     read_text_table,
     take_rows,
@@ -198,7 +199,7 @@ class _Columns:
 
     def row(self, number: int, *, rest: bool) -> Row:
         """Make one row; see `texts.take_rows`."""
-        row = text_rows((self.table if rest else self._training).slice(number, 1))[0]
+        row = only_row((self.table if rest else self._training).slice(number, 1))
         self._bounds[number] = whole_bound(row)
         self.made += 1
         return row

@@ -21,7 +21,7 @@ from rs_gpt4v_builder.errors import ReleaseError
 
 log = logging.getLogger(__name__)
 
-FORM = 1
+FORM = 2
 """Version of the form in which things are kept: one more whenever it changes."""
 
 VARIABLE = "RS_GPT4V_CACHE"
@@ -88,20 +88,78 @@ def completed(path: Path) -> Iterator[IO[bytes]]:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            found = f"{path} cannot be written ({error.strerror or error})"
-            raise ReleaseError(f"{found}: make room, or name another folder with {VARIABLE}") from error
+            raise unwritable(path, error) from error
         raise
+
+
+def append(path: Path, data: memoryview, aligned: int) -> int:
+    """Put data behind what a file holds; whoever does is `alone`.
+
+    Args:
+        path: The file; it is made where it is not there.
+        data: Bytes.
+        aligned: Zeros come before the data, so that it begins at a multiple of so many bytes.
+
+    Returns:
+        Where the data begins.
+
+    Raises:
+        ReleaseError: The disk is full or cannot be written; the file is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            start = -(-before // aligned) * aligned
+            try:
+                for piece in (memoryview(bytes(start - before)), data):
+                    rest = piece
+                    while rest:  # a write is cut at 2 GB, and where the disk gets full
+                        rest = rest[file.write(rest) :]
+            except BaseException:
+                file.truncate(before)
+                if not before:
+                    path.unlink()
+                raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return start
+
+
+def unwritable(path: Path, error: OSError) -> ReleaseError:
+    """The error of a file of the cache that cannot be written."""
+    found = f"{path} cannot be written ({error.strerror or error})"
+    return ReleaseError(f"{found}: make room, or name another folder with {VARIABLE}")
 
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Wait until no other process of this machine is at work on `path`, where the system has such locks."""
+    """Wait until no other process of this machine is at work on `path`, and no other thread that asks here.
+
+    Raises:
+        ReleaseError: The folder cannot be written.
+    """
     try:
-        import fcntl
-    except ImportError:  # Windows: two processes may do the same work; each puts a whole file in place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = Path(f"{path}.lock").open("wb")  # noqa: SIM115 - an error of the caller's is no error of the lock
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with lock:
+        _lock(lock.fileno())
         yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{path}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # after ten seconds
+                msvcrt.locking(file, msvcrt.LK_LOCK, 1)
+                return
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)

@@ -118,7 +118,11 @@ class Release:
     @cached_property
     def texts(self) -> Texts:
         """The texts of its rows."""
-        return CachedTexts(self._store, self._cache) if self.network is None else self.network.texts
+        return self._cached_texts if self.network is None else self.network.texts
+
+    @cached_property
+    def _cached_texts(self) -> CachedTexts:
+        return CachedTexts(self._store, self._cache)
 
     @cached_property
     def network(self) -> "Network | None":
@@ -142,23 +146,20 @@ class Release:
             return self.network.image(index, number, line)
         return self._image(shard.path, line.offset, line.length, line.group, line.row)
 
-    def fetch(self, places: "Places", *, rest: bool = True, images: bool = True, warm: bool = False) -> list[Row]:
-        """Read many rows of a local release, in the order given; the shortest way there is.
+    def fetch(
+        self, places: "Places", *, rest: bool = True, images: bool = True, warm: bool = False
+    ) -> tuple[list[Row], list[int]]:
+        """Read many rows of a local release, in the order given, and their `dialogues.whole_bound`; the shortest way.
 
         Args:
             places: Where they lie.
             rest: Whether all columns are wanted, not only `texts.TRAINING`.
-            images: Whether the images are wanted, too.
+            images: Whether the images are wanted, too; else their `bytes` are None.
             warm: Whether the images are likely to be in memory; see `LocalStore.copies`.
         """
         # images come first: rows that are still in the processor's cache are quick to go through again
-        found = self._fetch_images(places, warm) if images else ()
-        rows = self.texts.rows(places.shards, places.groups, places.rows, rest=rest)
-        for row, data in zip(rows, found, strict=images):
-            path = row["image"]
-            if path is not None:
-                row["image"] = {"bytes": data, "path": path[0]}
-        return rows
+        found = self._fetch_images(places, warm) if images else [None] * len(places.rows)
+        return self._cached_texts.join(places.shards, places.groups, places.rows, found, rest=rest)
 
     def _fetch_images(self, places: "Places", warm: bool) -> list[bytes | None]:
         _, shards, offsets, lengths, groups, rows = places
@@ -269,7 +270,7 @@ class _Place:
 class Places(NamedTuple):
     """Where some rows lie, in the order in which they are wanted."""
 
-    positions: list[int]  # in the `Rows`
+    positions: npt.NDArray[np.int64]  # in the `Rows`, (n,)
     shards: list[str]  # path of each one's shard
     offsets: list[int]  # its image, see `index.LINE`
     lengths: list[int]
@@ -376,14 +377,20 @@ class Rows(Sequence[Row]):
         """Find where several rows lie; see `fetch`."""
         shards, lines = self._places(self._positions(positions))
         numbers = [lines[name].tolist() for name in ("offset", "length", "group", "row")]
-        return Places(positions.tolist(), shards, *numbers)
+        return Places(positions, shards, *numbers)
 
     def read(self, places: Places, *, rest: bool = True, warm: bool = False) -> list[Row]:
         """Return the rows at some places; see `fetch`, and `Release.fetch` for `warm`."""
+        return self.read_bounded(places, rest=rest, warm=warm)[0]
+
+    def read_bounded(
+        self, places: Places, *, rest: bool = True, warm: bool = False
+    ) -> tuple[list[Row], list[int] | None]:
+        """Return the rows at some places and what `bounds` gives, None where that would be work of its own."""
         if self.decode or self.release.network is not None:
-            return [self[position] for position in places.positions]
-        rows = self.release.fetch(places, rest=rest and self._rest, images=self._images, warm=warm)
-        return rows if self.columns in (None, TRAINING) else [self._cut(row) for row in rows]
+            return [self[position] for position in places.positions], None
+        rows, bounds = self.release.fetch(places, rest=rest and self._rest, images=self._images, warm=warm)
+        return rows if self.columns in (None, TRAINING) else [self._cut(row) for row in rows], bounds
 
     def bounds(self, places: Places) -> list[int]:
         """Return `dialogues.whole_bound` of the rows at some places."""

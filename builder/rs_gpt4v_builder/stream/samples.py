@@ -16,6 +16,11 @@ from rs_gpt4v_builder.text.turns import GPT, HUMAN, IMAGE_TAG
 
 PAIRS = ("row", "each", "one")
 
+MANY = 256
+"""Pairs up to which a list of their positions is cut from one that is there, which is quicker than counting."""
+
+_COUNTED = list(range(MANY))
+
 _MALFORMED = (TypeError, KeyError, AttributeError, UnicodeEncodeError)
 """What the quick ways raise at something that is not what it should be."""
 
@@ -120,9 +125,9 @@ class Samples:
             release's row. A row whose text is malformed comes as it is: whoever encodes it says what is wrong.
         """
         if rows is not None:
-            return self._cut(self._samples(rows, found, whole))
-        rows = self.rows.read(found.places, rest=self.needs_rest(rest), warm=warm)
-        samples = self._samples(rows, found, whole)
+            return self._cut(self._samples(rows, None, found, whole))
+        read = self.rows.read_bounded(found.places, rest=self.needs_rest(rest), warm=warm)
+        samples = self._samples(*read, found, whole)
         return samples if self._training else self._cut(samples)
 
     def needs_rest(self, rest: bool) -> bool:
@@ -138,17 +143,21 @@ class Samples:
         except KeyError as error:
             raise OptionError.unknown("columns", error.args[0], samples[0]) from None
 
-    def _samples(self, rows: list[Row], found: Found, whole: bool) -> list[Row]:
-        """Samples of rows."""
+    def _samples(self, rows: list[Row], bounds: list[int] | None, found: Found, whole: bool) -> list[Row]:
+        """Samples of rows, whose bounds are there or are asked for where they are needed."""
         if self.pairs != "row":
             return list(map(self._sample, rows, found.which))
         if whole or self.max_length is None:
             return [_as_it_is(row) for row in rows]
-        most, bounds = self.max_length, self.rows.bounds(found.places)
-        return [
-            _as_it_is(row) if 0 <= bound <= most else self._sample(row, which)
-            for row, which, bound in zip(rows, found.which, bounds, strict=True)
-        ]
+        most, samples = self.max_length, []
+        for row, which, bound in zip(rows, found.which, bounds or self.rows.bounds(found.places), strict=True):
+            if 0 <= bound <= most:  # then the row has pairs
+                pairs = row["pairs"]
+                row["shown"] = _COUNTED[: len(pairs)] if len(pairs) <= MANY else [*range(len(pairs))]
+                samples.append(row)
+            else:
+                samples.append(self._sample(row, which))
+        return samples
 
     def ahead(self, numbers: Positions) -> None:
         """Say that these samples will be fetched soon."""

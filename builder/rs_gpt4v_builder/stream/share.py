@@ -1,7 +1,7 @@
 """A rank's part of the rest of an epoch, and the part of it that one worker of a data loader reads."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ AHEAD, HOLD = 128, 1024
 """How many samples ahead the system is told what will be read, and how many samples it takes without a byte from the
 disk until that is given up: it costs a tenth of a read that finds its bytes in memory."""
 
-FETCHES = 8
-"""Fetches in a row for which a lane finds out at once where samples lie: a third of a microsecond less a sample."""
+FOUND = 1024
+"""Samples in a row for which is found out at once where they lie: 0.2 µs less a sample than with 256."""
 
 BLOCK, BLOCKS = 4096, 4
 """Samples for which the order is computed at once, and how many such blocks are kept."""
@@ -62,6 +62,7 @@ class Share:
         self._warm = False  # whether bytes are found in memory
         self._lock = Lock()
         self._drawn: OrderedDict[int, tuple[Positions, Positions]] = OrderedDict()
+        self._kept = _Kept()
         self._network, self._table = network, None if network is None else network.table(order)
         self._reader = self.reader(self._lines, self._count)
 
@@ -112,6 +113,10 @@ class Share:
     def find(self, numbers: Positions) -> Found:
         """Find where samples lie, by their numbers in the share, (n,) int64, which ascend."""
         return self._samples.find(*self._draw(numbers))
+
+    def find_range(self, start: int, stop: int) -> Found:
+        """Find where the samples `start` to below `stop` lie."""
+        return self._kept.find(start, stop, self._count, lambda first, last: self.find(np.arange(first, last)))
 
     def take(self, found: Found, read: list[Row] | None = None) -> list[Row]:
         """Read samples, in the order given.
@@ -170,6 +175,31 @@ def _disk_reads() -> int:
     return used.ru_inblock + used.ru_majflt
 
 
+class _Kept:
+    """Where the samples of a sequence lie, found for many at once; may be asked from several threads."""
+
+    def __init__(self) -> None:
+        self._found: tuple[int, int, Found | None] = -1, -1, None  # from, to, and where
+
+    def find(self, start: int, stop: int, total: int, find: Callable[[int, int], Found]) -> Found:
+        """Find where samples lie; for whoever goes on where the last ones ended, those of many more.
+
+        Args:
+            start: First sample.
+            stop: The one behind the last, at most `total`.
+            total: Samples of the sequence.
+            find: Finds where samples a to below b lie.
+        """
+        first, last, found = self._found
+        if found is None or not first <= start <= stop <= last:
+            if start < first:  # another thread is ahead of this one
+                return find(start, stop)
+            first, last = start, min(max(stop, start + FOUND), total) if start == last else stop
+            found = find(first, last)
+            self._found = first, last, found
+        return found.part(start - first, stop - first)
+
+
 class Lane:
     """The samples of a share that one worker reads: whole blocks in turn with the other workers.
 
@@ -182,8 +212,8 @@ class Lane:
 
     def __init__(self, share: Share, worker: int = 0, workers: int = 1, block: int = 1) -> None:
         self._share, self._worker, self._workers, self._block = share, worker, workers, block
+        self._kept = _Kept()
         # all of a share is fetched ahead by the share, which outlives its lanes
-        self._found: tuple[int, int, Found | None] = -1, -1, None  # the samples found last: from, to, and where
         self._reader = share.all_of_it if workers == 1 else share.reader(self._lines, len(self))
 
     def __len__(self) -> int:
@@ -211,14 +241,9 @@ class Lane:
             self._reader.close()
 
     def _find(self, start: int, stop: int) -> Found:
-        """Find where samples lie; for whoever goes on where the last ones ended, those of some fetches more."""
-        first, last, found = self._found
-        if found is None or not first <= start <= stop <= last:
-            more = FETCHES if start == last else 1
-            first, last = start, min(start + more * (stop - start), len(self))
-            found = self._share.find(self._numbers(first, last))
-            self._found = first, last, found
-        return found.part(start - first, stop - first)
+        if self._workers == 1:
+            return self._share.find_range(start, stop)
+        return self._kept.find(start, stop, len(self), lambda a, b: self._share.find(self._numbers(a, b)))
 
     def _lines(self, start: int, stop: int) -> Positions:
         return self._share.lines(self._numbers(start, stop))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import context
 from multiprocessing.sharedctypes import RawArray
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ class Stream:
         at, worker = self._now(), _worker()
         share = self._share(at)
         number, workers = worker or (0, 1)
-        run = _Run(at, share, Lane(share, number, workers, self._block), at.skip)
+        run = _Run(at, share, Lane(share, number, workers, self._block))
         self._run = run
         self._end(run)
         return self._rows(run)
@@ -242,13 +243,11 @@ class Stream:
         self._go(_At(state["epoch"], state["position"], saved["consumed"] if saved else 0))
 
     def _rows(self, run: "_Run") -> Iterator[Row]:
-        # over a network a sample does not wait for many others, and the first one for none
-        count, most = (CHUNK, CHUNK) if self._network is None else (1, FEW)
+        # the first sample waits for no other, as what they take may have to be fetched or made ready
+        count, most = 1, CHUNK if self._network is None else FEW
         try:
             while run.consumed < len(run.lane):
-                for row in run.lane.fetch(run.consumed, run.consumed + count):
-                    run.consumed += 1
-                    yield row
+                yield from run.give(run.lane.fetch(run.consumed, run.consumed + count))
                 count = min(most, 2 * count)
         finally:
             run.lane.close()
@@ -344,14 +343,28 @@ class _At:
     skip: int = 0
 
 
-@dataclass(slots=True)
 class _Run:
-    """An iteration."""
+    """An iteration.
 
-    at: _At
-    share: Share
-    lane: Lane
-    consumed: int
+    Args:
+        at: Where it begins.
+        share: The rest of the epoch.
+        lane: What of it this process reads.
+    """
+
+    def __init__(self, at: _At, share: Share, lane: Lane) -> None:
+        self.at, self.share, self.lane = at, share, lane
+        self._read, self._rows = at.skip, iter(list[Row]())  # samples read, and those of them that are not given out
+
+    @property
+    def consumed(self) -> int:
+        """Samples of the lane that were given out; not counted one by one, which would be a part of what each costs."""
+        return self._read - length_hint(self._rows)
+
+    def give(self, rows: list[Row]) -> Iterator[Row]:
+        """Give out samples that were read."""
+        self._read, self._rows = self._read + len(rows), iter(rows)
+        return self._rows
 
 
 class _Notice:
