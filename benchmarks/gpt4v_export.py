@@ -28,11 +28,11 @@ import psutil
 from build import _jpeg
 
 from rs_gpt4v_conversion.config import Generation, SourceSpec
-from rs_gpt4v_conversion.gpt4v.exporting import Asking, export
-from rs_gpt4v_conversion.gpt4v.parts import MOST_BYTES, MOST_REQUESTS, Limits
+from rs_gpt4v_conversion.gpt4v.asking.exporting import Asking, export
+from rs_gpt4v_conversion.gpt4v.asking.parts import MOST_BYTES, MOST_REQUESTS, Limits
+from rs_gpt4v_conversion.gpt4v.asking.tokens import GPT_4O
 from rs_gpt4v_conversion.gpt4v.prompts import render
 from rs_gpt4v_conversion.gpt4v.records import Facts, Subject
-from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, read_index
 from rs_gpt4v_conversion.records import ImageRef, Object
 from rs_gpt4v_conversion.sources import known_sources

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import cast
 
 from rs_gpt4v_conversion.config import Generation
-from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Request, Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, index_line
 from rs_gpt4v_conversion.progress import Progress

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from rs_gpt4v_conversion.config import Generation, SourceSpec
-from rs_gpt4v_conversion.gpt4v.exporting import Asking
+from rs_gpt4v_conversion.gpt4v.asking.exporting import Asking
+from rs_gpt4v_conversion.gpt4v.asking.tokens import GPT_4O
 from rs_gpt4v_conversion.gpt4v.records import Accepted, Answers, Facts, Stage, Subject
-from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O
 from rs_gpt4v_conversion.records import BoxForm, ImageRef, Object
 from rs_gpt4v_conversion.sources import known_sources
 

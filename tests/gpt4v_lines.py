@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rs_gpt4v_conversion.config import Generation
-from rs_gpt4v_conversion.gpt4v.judging import Checks
+from rs_gpt4v_conversion.gpt4v.answers.judging import Checks
 from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Request, Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, index_line
 

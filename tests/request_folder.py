@@ -101,7 +101,7 @@ def command_process(*arguments: str) -> multiprocessing.process.BaseProcess:
     """`rs-gpt4v` in a process that can be killed, and that has imported everything already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["openai", "rs_gpt4v_conversion.gpt4v.live.running", "rs_gpt4v_conversion.gpt4v.ledger"]
+        ["openai", "rs_gpt4v_conversion.gpt4v.live.running", "rs_gpt4v_conversion.gpt4v.answers.ledger"]
     )
     process = context.Process(target=_command, args=(list(arguments),))
     process.start()

@@ -14,7 +14,7 @@ from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.gates import check
-from rs_gpt4v_conversion.gpt4v.gathering import INPUTS
+from rs_gpt4v_conversion.gpt4v.answers.gathering import INPUTS
 from rs_gpt4v_conversion.gpt4v.prompts import PROMPTS, prompt_text
 from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.sample.generation import SOURCES as ASKED

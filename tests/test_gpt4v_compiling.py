@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_conversion.config import SourceSpec, load_config
-from rs_gpt4v_conversion.gpt4v.compiling import compiled, plan_text
+from rs_gpt4v_conversion.gpt4v.answers.compiling import compiled, plan_text
 from rs_gpt4v_conversion.gpt4v.records import Accepted, Facts, Rejected, Stage, Subject
 from rs_gpt4v_conversion.reading import Generated, Tally, enter
 from rs_gpt4v_conversion.records import Annotation, Flaw, ImageRef, Object

@@ -6,10 +6,10 @@ import pytest
 
 from rs_gpt4v_conversion.config import MODEL
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.costs import as_json, as_rows, billed, expected, load_table
-from rs_gpt4v_conversion.gpt4v.ledger import Used
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Used
+from rs_gpt4v_conversion.gpt4v.asking.costs import as_json, as_rows, billed, expected, load_table
+from rs_gpt4v_conversion.gpt4v.asking.tokens import GPT_4O, ImageRule
 from rs_gpt4v_conversion.gpt4v.records import Request, Stage, Usage
-from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O, ImageRule
 
 
 def request(model: str, stage: Stage = "local") -> Request:

@@ -24,9 +24,9 @@ import gpt4v_asking
 from gpt4v_asking import Given, asking, draw, render
 from rs_gpt4v_conversion.config import SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v import exporting
-from rs_gpt4v_conversion.gpt4v.exporting import Asking, Chosen, Exported, export, repeat
-from rs_gpt4v_conversion.gpt4v.parts import Limits, PartWriter
+from rs_gpt4v_conversion.gpt4v.asking import exporting
+from rs_gpt4v_conversion.gpt4v.asking.exporting import Asking, Chosen, Exported, export, repeat
+from rs_gpt4v_conversion.gpt4v.asking.parts import Limits, PartWriter
 from rs_gpt4v_conversion.gpt4v.records import Request, Stage, Subject
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, read_index
 
@@ -294,9 +294,9 @@ EXPORT = """
 import sys
 from pathlib import Path
 from gpt4v_asking import asking
-from rs_gpt4v_conversion.gpt4v import exporting
-from rs_gpt4v_conversion.gpt4v.exporting import export
-from rs_gpt4v_conversion.gpt4v.parts import Limits
+from rs_gpt4v_conversion.gpt4v.asking import exporting
+from rs_gpt4v_conversion.gpt4v.asking.exporting import export
+from rs_gpt4v_conversion.gpt4v.asking.parts import Limits
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import gpt4v_lines as g
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v import importing, ledger
-from rs_gpt4v_conversion.gpt4v.answer_files import Documents, has_lines
-from rs_gpt4v_conversion.gpt4v.ledger import Ledger
-from rs_gpt4v_conversion.gpt4v.mapping import as_map, map_text, plain_answer, read_map
+from rs_gpt4v_conversion.gpt4v.answers import importing, ledger
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import Documents, has_lines
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.answers.mapping import as_map, map_text, plain_answer, read_map
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS, FOREIGN
 from shared import shared

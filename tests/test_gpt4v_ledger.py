@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import gpt4v_lines as g
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v import answer_files, intake, ledger
-from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.answers import answer_files, intake, ledger
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.records import Accepted, Facts, Usage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.geometry import corners, envelope, moved
 from rs_gpt4v_conversion.gpt4v import prompts as package
-from rs_gpt4v_conversion.gpt4v.describing import Described, asks_local, plain, quoted, read_lines
+from rs_gpt4v_conversion.gpt4v.asking.describing import Described, asks_local, plain, quoted, read_lines
+from rs_gpt4v_conversion.gpt4v.asking.neighbours import MOST, OVERLAPPING, WITHIN, neighbours
 from rs_gpt4v_conversion.gpt4v.listing import MOST_LISTED, extent, listed
-from rs_gpt4v_conversion.gpt4v.neighbours import MOST, OVERLAPPING, WITHIN, neighbours
 from rs_gpt4v_conversion.gpt4v.prompts import ALL, FIELDS, PROMPTS, parse_prompt, prompt_text, render
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS

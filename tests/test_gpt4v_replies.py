@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_gpt4v_conversion.gpt4v import replies
+from rs_gpt4v_conversion.gpt4v.answers import replies
+from rs_gpt4v_conversion.gpt4v.answers.replies import declined, read_reply, unfenced
 from rs_gpt4v_conversion.gpt4v.records import Outcome, Reply, Usage
-from rs_gpt4v_conversion.gpt4v.replies import declined, read_reply, unfenced
 
 
 def read(value: Any) -> Reply:

@@ -18,10 +18,17 @@ from hypothesis import strategies as st
 from gpt4v_asking import ROTATED, UPRIGHT, Words, picture, subject
 from rs_gpt4v_conversion.config import Generation, load_config
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.asking.requests import (
+    box_form,
+    canonical,
+    check_parameters,
+    custom_id,
+    make_request,
+    sized,
+)
+from rs_gpt4v_conversion.gpt4v.asking.tokens import GPT_4O, ImageRule, image_tokens, text_tokens
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request
-from rs_gpt4v_conversion.gpt4v.requests import box_form, canonical, check_parameters, custom_id, make_request, sized
 from rs_gpt4v_conversion.gpt4v.schemas import json_schema
-from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O, ImageRule, image_tokens, text_tokens
 from rs_gpt4v_conversion.images import ReleaseImage, convert
 from shared import shared
 
@@ -104,7 +111,7 @@ def test_an_id_depends_on_question_image_and_model_and_on_nothing_else() -> None
 def test_an_id_is_the_same_in_another_process() -> None:
     body = {"model": "m", "messages": [{"content": "é\u2028", "role": "user"}], "temperature": 0.1}
     program = (
-        "import json, sys; from rs_gpt4v_conversion.gpt4v.requests import canonical, custom_id;"
+        "import json, sys; from rs_gpt4v_conversion.gpt4v.asking.requests import canonical, custom_id;"
         "print(custom_id('detail', canonical(json.loads(sys.argv[1])), 'ab' * 32))"
     )
     for seed in ("1", "2"):

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.asking.describing import Named, asks_local
+from rs_gpt4v_conversion.gpt4v.asking.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.checks import CHECKS, judge
-from rs_gpt4v_conversion.gpt4v.describing import Named, asks_local
 from rs_gpt4v_conversion.gpt4v.prompts import Rendered, render
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Finding, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS, json_schema
@@ -39,7 +40,6 @@ from rs_gpt4v_conversion.gpt4v.stub.noting import read_notes
 from rs_gpt4v_conversion.gpt4v.stub.phrases import beside
 from rs_gpt4v_conversion.gpt4v.stub.rate import RateLimit
 from rs_gpt4v_conversion.gpt4v.stub.server import StubServer
-from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.records import BoxForm, Object
 from rs_gpt4v_conversion.sample import draw_sample
 

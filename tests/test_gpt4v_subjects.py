@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.config import Config, SourceSpec, load_config
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.facts import facts_json, facts_of
+from rs_gpt4v_conversion.gpt4v.answers.facts import facts_json, facts_of
+from rs_gpt4v_conversion.gpt4v.asking.subjects import NOTHING, chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.listing import listed
 from rs_gpt4v_conversion.gpt4v.prompts import render
 from rs_gpt4v_conversion.gpt4v.records import Facts, Subject
-from rs_gpt4v_conversion.gpt4v.subjects import NOTHING, chosen_sources, subjects
 from rs_gpt4v_conversion.reading import Tally, read_source
 from rs_gpt4v_conversion.records import (
     Annotation,

@@ -92,6 +92,43 @@ def test_a_room_of_the_builder_says_what_is_in_it(room: str) -> None:
     assert sorted(listed) == sorted(path.stem for path in folder.glob("[!_]*.py"))
 
 
+GPT4V = ROOT / "conversion" / "rs_gpt4v_conversion" / "gpt4v"
+COMMON = {"records", "schemas", "listing", "workspace"}
+KNOWN_IN_GPT4V = {
+    "asking": COMMON,
+    "prompts": {*COMMON, "asking"},
+    "checks": COMMON,
+    "answers": {*COMMON, "asking", "checks"},
+    "live": {*COMMON, "answers"},
+    "commands": {*COMMON, "asking", "prompts", "answers", "live"},
+    "stub": {*COMMON, "asking"},
+}
+
+
+@pytest.mark.parametrize("room", KNOWN_IN_GPT4V)
+def test_a_room_of_the_gpt4v_stage_imports_only_what_comes_before_it(room: str) -> None:
+    """Above all: an answer is read and judged by code that knows nothing of a server, and tests' server by nobody."""
+    paths = sorted((GPT4V / room).glob("*.py"))
+    assert paths
+    for path in paths:
+        names = re.findall(r"from rs_gpt4v_conversion\.gpt4v\.(\w+)", path.read_text())
+        assert set(names) <= KNOWN_IN_GPT4V[room] | {room}, path
+
+
+def test_what_all_rooms_of_the_gpt4v_stage_share_knows_none_of_them() -> None:
+    for name in COMMON:
+        names = re.findall(r"from rs_gpt4v_conversion\.gpt4v\.(\w+)", (GPT4V / f"{name}.py").read_text())
+        assert set(names) <= COMMON, name
+
+
+@pytest.mark.parametrize("folder", [GPT4V, *(GPT4V / room for room in ("asking", "answers", "live", "stub"))])
+def test_a_room_of_the_gpt4v_stage_says_what_is_in_it(folder: Path) -> None:
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    listed = re.findall(r"^(\w+)  +\w", said, re.MULTILINE)
+    there = {p.stem for p in folder.glob("[!_]*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
+    assert sorted(listed) == sorted(there - {"cli"})
+
+
 def test_sources_are_listed_without_the_libraries_that_only_rows_need() -> None:
     code = "import sys; from rs_gpt4v_conversion import cli, sources; sources.known_sources(); "
     code += "print(sorted({'numpy', 'pyarrow', 'PIL', 'yaml', 'shapely'} & set(sys.modules)))"

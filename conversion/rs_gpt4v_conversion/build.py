@@ -15,11 +15,11 @@ from rs_gpt4v_conversion.config import Config, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import write_bytes
 from rs_gpt4v_conversion.gates import GateResult, as_json, run_gates
-from rs_gpt4v_conversion.gpt4v.compiling import compiled
-from rs_gpt4v_conversion.gpt4v.gathering import gathered
-from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.answers.compiling import compiled
+from rs_gpt4v_conversion.gpt4v.answers.gathering import gathered
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.asking.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.prompts import prompt_text
-from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.images import needs_vips
 from rs_gpt4v_conversion.images.pixels import shared_pixels
 from rs_gpt4v_conversion.images.vips import require

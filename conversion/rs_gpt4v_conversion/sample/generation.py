@@ -11,14 +11,14 @@ from pathlib import Path
 
 from rs_gpt4v_conversion.config import Generation, load_config
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.costs import load_table
-from rs_gpt4v_conversion.gpt4v.exporting import Asking, Chosen, export
-from rs_gpt4v_conversion.gpt4v.gathering import gathered
+from rs_gpt4v_conversion.gpt4v.answers.gathering import gathered
+from rs_gpt4v_conversion.gpt4v.asking.costs import load_table
+from rs_gpt4v_conversion.gpt4v.asking.exporting import Asking, Chosen, export
+from rs_gpt4v_conversion.gpt4v.asking.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.prompts import render
 from rs_gpt4v_conversion.gpt4v.records import NEEDS, STAGES, Stage
 from rs_gpt4v_conversion.gpt4v.stub.faults import Fault, Faults
 from rs_gpt4v_conversion.gpt4v.stub.lines import answer_file
-from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.naming import hash_share
 from rs_gpt4v_conversion.reading import Tally

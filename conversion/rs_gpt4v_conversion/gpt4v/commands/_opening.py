@@ -10,7 +10,7 @@ from rs_gpt4v_conversion.config import Config, Generation, load_config
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 
 
 def sources_argument(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def answered(config: Config, generation: Generation, workspace: Workspace) -> "I
     Raises:
         UsageError: See `bring`.
     """
-    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 
     with Ledger(workspace, generation) as ledger:
         bring(ledger, config, generation)
@@ -64,7 +64,7 @@ def bring(ledger: "Ledger", config: Config, generation: Generation, *, anew: boo
         UsageError: See `Ledger.update`; a `BusyError` where another process reads answers.
     """
     from rs_gpt4v_conversion.cli import say
-    from rs_gpt4v_conversion.gpt4v.importing import annotated, response_files, store
+    from rs_gpt4v_conversion.gpt4v.answers.importing import annotated, response_files, store
     from rs_gpt4v_conversion.progress import Progress
 
     progress = Progress("reading answers", 0, "lines")

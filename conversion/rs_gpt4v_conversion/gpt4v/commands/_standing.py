@@ -3,8 +3,8 @@
 from rs_gpt4v_conversion.cli import say
 from rs_gpt4v_conversion.config import Config, Generation
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.commands._opening import bring
-from rs_gpt4v_conversion.gpt4v.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.records import Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import table

@@ -11,7 +11,7 @@ from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import table
 
 if TYPE_CHECKING:
-    from rs_gpt4v_conversion.gpt4v.costs import Cost
+    from rs_gpt4v_conversion.gpt4v.asking.costs import Cost
     from rs_gpt4v_conversion.gpt4v.records import Request
 
 NAME = "cost"
@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Estimate, add up, and print both."""
-    from rs_gpt4v_conversion.gpt4v.costs import as_json, billed, expected, load_table
+    from rs_gpt4v_conversion.gpt4v.asking.costs import as_json, billed, expected, load_table
 
     config, generation, workspace = opened(parsed.sources, parsed.requests)
     prices = load_table(generation.prices)
@@ -57,7 +57,7 @@ def _requests(workspace: Workspace, pending: set[str]) -> "Iterator[Request]":
 
 
 def _show(title: str, costs: "list[Cost]", unit: str) -> None:
-    from rs_gpt4v_conversion.gpt4v.costs import as_rows
+    from rs_gpt4v_conversion.gpt4v.asking.costs import as_rows
 
     if not costs:
         give(f"{title}: none")

@@ -15,8 +15,8 @@ from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import counted
 
 if TYPE_CHECKING:
-    from rs_gpt4v_conversion.gpt4v.exporting import Chosen, Exported
-    from rs_gpt4v_conversion.gpt4v.parts import Limits
+    from rs_gpt4v_conversion.gpt4v.asking.exporting import Chosen, Exported
+    from rs_gpt4v_conversion.gpt4v.asking.parts import Limits
 
 NAME = "export"
 HELP = "write request files in the OpenAI batch form, for a vendor or for a server of your own"
@@ -45,8 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Export, say what was done, and give the paths."""
-    from rs_gpt4v_conversion.gpt4v.exporting import Chosen
-    from rs_gpt4v_conversion.gpt4v.parts import MOST_BYTES, MOST_REQUESTS, Limits
+    from rs_gpt4v_conversion.gpt4v.asking.exporting import Chosen
+    from rs_gpt4v_conversion.gpt4v.asking.parts import MOST_BYTES, MOST_REQUESTS, Limits
 
     _check(parsed)
     config, generation, workspace = opened(parsed.sources, parsed.requests)
@@ -77,10 +77,10 @@ def _export(
     parsed: argparse.Namespace, config: Config, generation: Generation, workspace: Workspace, chosen: "Chosen",
     limits: "Limits",
 ) -> "Exported":  # fmt: skip
-    from rs_gpt4v_conversion.gpt4v.costs import load_table
-    from rs_gpt4v_conversion.gpt4v.exporting import Asking, export, repeat
+    from rs_gpt4v_conversion.gpt4v.asking.costs import load_table
+    from rs_gpt4v_conversion.gpt4v.asking.exporting import Asking, export, repeat
+    from rs_gpt4v_conversion.gpt4v.asking.subjects import chosen_sources, subjects
     from rs_gpt4v_conversion.gpt4v.prompts import render
-    from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
 
     specs = chosen_sources(config)
     asking = Asking(

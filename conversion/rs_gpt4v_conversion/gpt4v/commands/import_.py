@@ -31,9 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Import, and give what became of the lines; lines that became no answer are no failure."""
-    from rs_gpt4v_conversion.gpt4v.import_report import as_json, as_text, report, unused
-    from rs_gpt4v_conversion.gpt4v.importing import annotated, expand, fitting, store
-    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+    from rs_gpt4v_conversion.gpt4v.answers.import_report import as_json, as_text, report, unused
+    from rs_gpt4v_conversion.gpt4v.answers.importing import annotated, expand, fitting, store
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
     from rs_gpt4v_conversion.progress import Progress
 
     config, generation, workspace = opened(parsed.sources, parsed.requests)

@@ -9,7 +9,7 @@ from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.commands._opening import bring, opened, requests_argument, sources_argument
 
 if TYPE_CHECKING:
-    from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 
 NAME = "status"
 HELP = "say how many requests have an answer, and why the others have none"
@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Read what is new, and say how it stands."""
-    from rs_gpt4v_conversion.gpt4v.ledger import BusyError, Ledger
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import BusyError, Ledger
 
     config, generation, workspace = opened(parsed.sources, parsed.requests)
     if not workspace.folder.is_dir():
@@ -41,7 +41,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _status(ledger: "Ledger") -> dict[str, Any]:
     """By stage: requests whose place no other took, answered ones, pending ones by reason, and all by round."""
-    from rs_gpt4v_conversion.gpt4v.ledger import ACCEPTED, SUPERSEDED
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import ACCEPTED, SUPERSEDED
 
     stages: dict[str, dict[str, Any]] = {}
     for stage, rounds in ledger.rounds_by_stage().items():

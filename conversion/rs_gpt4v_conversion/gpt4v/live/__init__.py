@@ -6,7 +6,9 @@ rate      requests and tokens a minute
 plan      which requests are to be asked, and their bodies
 answered  what the answer files hold already
 journal   the answer files that `run` writes
-running   `run`
-batches   `submit`, `poll` and `fetch`
+running   what `run` does
+calls     one call after the other, repeated where that may help
+state     how far the submission of a request file is
+batches   what `submit`, `poll` and `fetch` do
 locking   one at a time
 """

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.answer_files import answer_files
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import answer_files
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
 FILTERED = ("content_filter", "content_policy_violation")

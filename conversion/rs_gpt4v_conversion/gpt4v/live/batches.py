@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import completed, sha256
-from rs_gpt4v_conversion.gpt4v.answer_files import next_answer_file
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import next_answer_file
 from rs_gpt4v_conversion.gpt4v.live import policy
 from rs_gpt4v_conversion.gpt4v.live.calls import RETRIES, CallError, call
 from rs_gpt4v_conversion.gpt4v.live.client import Server, hide_in_file, synchronous

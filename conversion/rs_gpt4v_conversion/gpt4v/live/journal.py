@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rs_gpt4v_conversion.files import sync_folder
-from rs_gpt4v_conversion.gpt4v.answer_files import answer_files, next_answer_file
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import answer_files, next_answer_file
 from rs_gpt4v_conversion.gpt4v.records import Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 

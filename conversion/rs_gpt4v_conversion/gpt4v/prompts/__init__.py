@@ -31,7 +31,7 @@ from typing import Any
 
 import yaml
 
-from rs_gpt4v_conversion.gpt4v.describing import Described, asks_local, plain, quoted
+from rs_gpt4v_conversion.gpt4v.asking.describing import Described, asks_local, plain, quoted
 from rs_gpt4v_conversion.gpt4v.listing import listed
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS

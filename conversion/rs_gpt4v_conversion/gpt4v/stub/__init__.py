@@ -2,12 +2,21 @@
 
 `python -m rs_gpt4v_conversion.gpt4v.stub` serves it, so that the whole stage can be tried; tests use `StubServer`.
 
-    server.py     connections and the manner of sending     api.py        endpoints
-    batches.py    batches by elapsed time                   files.py      uploaded files
-    lines.py      lines of request and answer files         completing.py bodies of answers
-    asking.py     what a request asks                       noting.py     the facts in its text
-    answering.py  the words of an answer, by stage: seeing.py, talking.py, thinking.py; viewing.py and phrases.py
-                  are what these share
-    faults.py     what goes wrong                           counting.py   what is counted
-    rate.py       the server's own rate limit
+server      connections and the manner of sending
+api         endpoints
+files       uploaded files
+batches     batches by elapsed time
+lines       lines of request and answer files
+completing  bodies of answers
+asking      what a request asks
+noting      the facts in its text
+answering   the words of an answer, by stage
+seeing      of the stages local, global and detail
+talking     of the stage conversation
+thinking    of the stages reasoning and planning
+viewing     what these three start from: facts, and choices by a hash
+phrases     words for facts
+faults      what goes wrong
+counting    what is counted
+rate        the server's own rate limit
 """

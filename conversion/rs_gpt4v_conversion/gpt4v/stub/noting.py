@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from rs_gpt4v_conversion.gpt4v.describing import Line, read_lines
+from rs_gpt4v_conversion.gpt4v.asking.describing import Line, read_lines
 
 _SIZE = re.compile(r"^Image: (.+?); (\d+) x (\d+) pixels", re.MULTILINE)
 _NUMBER = re.compile(r"(.+?) (at least )?(\d+)(?:, |$)")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
-from rs_gpt4v_conversion.gpt4v.describing import Line, Named
+from rs_gpt4v_conversion.gpt4v.asking.describing import Line, Named
 from rs_gpt4v_conversion.gpt4v.stub.faults import share_of
 from rs_gpt4v_conversion.templates.words import plural, with_article
 

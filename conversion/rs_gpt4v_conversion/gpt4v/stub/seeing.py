@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.describing import Line
+from rs_gpt4v_conversion.gpt4v.asking.describing import Line
 from rs_gpt4v_conversion.gpt4v.stub.phrases import (
     amount,
     axis,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.describing import Line
+from rs_gpt4v_conversion.gpt4v.asking.describing import Line
 from rs_gpt4v_conversion.gpt4v.stub.phrases import capital, exist, family, one, place
 from rs_gpt4v_conversion.gpt4v.stub.viewing import View
 from rs_gpt4v_conversion.templates.words import plural

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rs_gpt4v_conversion.gpt4v.describing import Line
+from rs_gpt4v_conversion.gpt4v.asking.describing import Line
 from rs_gpt4v_conversion.gpt4v.stub.faults import share_of
 from rs_gpt4v_conversion.gpt4v.stub.noting import Notes, sentences
 from rs_gpt4v_conversion.gpt4v.stub.phrases import T, amount, beside, family, ground, one, place

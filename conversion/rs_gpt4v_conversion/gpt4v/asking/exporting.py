@@ -21,11 +21,11 @@ from typing import Any, Protocol
 from rs_gpt4v_conversion.config import Generation, SourceSpec
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import TEMPORARY, disk_trouble
-from rs_gpt4v_conversion.gpt4v.describing import asks_local
-from rs_gpt4v_conversion.gpt4v.parts import Limits, PartWriter, Written
+from rs_gpt4v_conversion.gpt4v.asking.describing import asks_local
+from rs_gpt4v_conversion.gpt4v.asking.parts import Limits, PartWriter, Written
+from rs_gpt4v_conversion.gpt4v.asking.requests import Rendered, box_form, check_parameters, make_request, sized
+from rs_gpt4v_conversion.gpt4v.asking.tokens import ImageRule
 from rs_gpt4v_conversion.gpt4v.records import NEEDS, Answers, Facts, Request, Stage, Subject
-from rs_gpt4v_conversion.gpt4v.requests import Rendered, box_form, check_parameters, make_request, sized
-from rs_gpt4v_conversion.gpt4v.tokens import ImageRule
 from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index
 from rs_gpt4v_conversion.images import ImageFlaw, load_image
 from rs_gpt4v_conversion.images.decoding import read_header

@@ -19,10 +19,17 @@ from typing import Any, Protocol
 
 from rs_gpt4v_conversion.config import Generation
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.asking.tokens import (
+    A_MESSAGE,
+    GPT_4O,
+    ImageRule,
+    image_tokens,
+    schema_tokens,
+    text_tokens,
+)
 from rs_gpt4v_conversion.gpt4v.listing import listed
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request, Stage, Subject
 from rs_gpt4v_conversion.gpt4v.schemas import json_schema
-from rs_gpt4v_conversion.gpt4v.tokens import A_MESSAGE, GPT_4O, ImageRule, image_tokens, schema_tokens, text_tokens
 from rs_gpt4v_conversion.images import ReleaseImage
 from rs_gpt4v_conversion.records import BoxForm
 

@@ -20,12 +20,12 @@ from typing import BinaryIO, Self
 
 from rs_gpt4v_conversion.config import Generation
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.answer_files import read_item
-from rs_gpt4v_conversion.gpt4v.intake import FACTS, Intake, Stale
-from rs_gpt4v_conversion.gpt4v.judging import Checks, Judge, Unfit, load_checks, read_answer, read_foreign
-from rs_gpt4v_conversion.gpt4v.ledger_tables import OFFSET_BITS, clear, open_tables, remove_tables
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import read_item
+from rs_gpt4v_conversion.gpt4v.answers.intake import FACTS, Intake, Stale
+from rs_gpt4v_conversion.gpt4v.answers.judging import Checks, Judge, Unfit, load_checks, read_answer, read_foreign
+from rs_gpt4v_conversion.gpt4v.answers.ledger_tables import OFFSET_BITS, clear, open_tables, remove_tables
+from rs_gpt4v_conversion.gpt4v.answers.replies import read_reply
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Accepted, Facts, Rejected, Stage, Usage
-from rs_gpt4v_conversion.gpt4v.replies import read_reply
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.progress import Progress
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol, get_args
 import yaml
 
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.asking.tokens import GPT_4O, ImageRule, Rule
 from rs_gpt4v_conversion.gpt4v.records import Request, Stage, Usage
-from rs_gpt4v_conversion.gpt4v.tokens import GPT_4O, ImageRule, Rule
 
 MILLION = 1_000_000
 
@@ -67,7 +67,7 @@ def load_table(own: Path | None = None) -> Table:
     Raises:
         UsageError: The user's table cannot be read, or says something unknown.
     """
-    packaged = importlib.resources.files("rs_gpt4v_conversion.gpt4v") / "prices.yaml"
+    packaged = importlib.resources.files("rs_gpt4v_conversion.gpt4v.asking") / "prices.yaml"
     models = _models(packaged.read_text(encoding="utf-8"), "prices.yaml")
     if own is not None:
         try:

@@ -40,8 +40,8 @@ from functools import cached_property
 from typing import Any
 
 from rs_gpt4v_conversion.geometry import SLACK, clip, envelope, signed_area
+from rs_gpt4v_conversion.gpt4v.asking.neighbours import Neighbour, neighbours
 from rs_gpt4v_conversion.gpt4v.listing import extent, listed
-from rs_gpt4v_conversion.gpt4v.neighbours import Neighbour, neighbours
 from rs_gpt4v_conversion.gpt4v.records import Facts
 from rs_gpt4v_conversion.records import BBox, BoxForm, Object
 from rs_gpt4v_conversion.templates.boxes import bbox_text, obb_text

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.answer_files import MAP
-from rs_gpt4v_conversion.gpt4v.importing import Stored
-from rs_gpt4v_conversion.gpt4v.ledger import ACCEPTED, SUPERSEDED, Ledger
-from rs_gpt4v_conversion.gpt4v.ledger_tables import OFFSET_BITS
-from rs_gpt4v_conversion.gpt4v.mapping import Row, read_map
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import MAP
+from rs_gpt4v_conversion.gpt4v.answers.importing import Stored
+from rs_gpt4v_conversion.gpt4v.answers.ledger import ACCEPTED, SUPERSEDED, Ledger
+from rs_gpt4v_conversion.gpt4v.answers.ledger_tables import OFFSET_BITS
+from rs_gpt4v_conversion.gpt4v.answers.mapping import Row, read_map
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Outcome, Stage
 from rs_gpt4v_conversion.tables import counted, table
 

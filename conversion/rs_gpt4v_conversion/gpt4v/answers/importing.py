@@ -10,8 +10,8 @@ from pathlib import Path
 from rs_gpt4v_conversion.config import Config, Generation
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import TEMPORARY, completed, disk_trouble, sha256, write_bytes
-from rs_gpt4v_conversion.gpt4v.answer_files import MAP, AnswerFile, answer_files, next_answer_file
-from rs_gpt4v_conversion.gpt4v.mapping import Row, map_text, of_file, read_map
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import MAP, AnswerFile, answer_files, next_answer_file
+from rs_gpt4v_conversion.gpt4v.answers.mapping import Row, map_text, of_file, read_map
 from rs_gpt4v_conversion.gpt4v.records import Facts
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
@@ -30,7 +30,7 @@ class Stored:
 
 def annotated(config: Config) -> Iterator[Facts]:
     """What the annotations say of all images that a model can be asked about, always in one order."""
-    from rs_gpt4v_conversion.gpt4v.subjects import chosen_sources, subjects
+    from rs_gpt4v_conversion.gpt4v.asking.subjects import chosen_sources, subjects
 
     for spec in chosen_sources(config):
         for subject in subjects(spec, Counter()):  # what is left out there, `export` says

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, TypeAdapter
 
 from rs_gpt4v_conversion.files import sha256
-from rs_gpt4v_conversion.gpt4v.answer_files import (
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import (
     MOST_BYTES,
     AnswerFile,
     Documents,
@@ -27,11 +27,11 @@ from rs_gpt4v_conversion.gpt4v.answer_files import (
     answer_files,
     has_lines,
 )
-from rs_gpt4v_conversion.gpt4v.judging import Judge, Unfit, read_answer, read_foreign
-from rs_gpt4v_conversion.gpt4v.ledger_tables import OFFSET_BITS
-from rs_gpt4v_conversion.gpt4v.mapping import NO_MAP, AnswerMap, Meant, as_map, read_map
+from rs_gpt4v_conversion.gpt4v.answers.judging import Judge, Unfit, read_answer, read_foreign
+from rs_gpt4v_conversion.gpt4v.answers.ledger_tables import OFFSET_BITS
+from rs_gpt4v_conversion.gpt4v.answers.mapping import NO_MAP, AnswerMap, Meant, as_map, read_map
+from rs_gpt4v_conversion.gpt4v.answers.replies import read_reply, unreadable
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Outcome, Reply, Stage
-from rs_gpt4v_conversion.gpt4v.replies import read_reply, unreadable
 from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.records import BoxForm

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rs_gpt4v_conversion.config import Config, Generation
 from rs_gpt4v_conversion.files import sha256
-from rs_gpt4v_conversion.gpt4v.answer_files import MAP
-from rs_gpt4v_conversion.gpt4v.importing import annotated, response_files
-from rs_gpt4v_conversion.gpt4v.ledger import Ledger
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import MAP
+from rs_gpt4v_conversion.gpt4v.answers.importing import annotated, response_files
+from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.reading import Tally

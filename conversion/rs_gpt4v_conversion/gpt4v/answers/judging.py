@@ -11,9 +11,9 @@ from typing import Protocol
 from pydantic import BaseModel, ValidationError
 
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.mapping import Form, plain_answer
+from rs_gpt4v_conversion.gpt4v.answers.mapping import Form, plain_answer
+from rs_gpt4v_conversion.gpt4v.answers.replies import MOST_DETAIL, unfenced
 from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Outcome, Stage
-from rs_gpt4v_conversion.gpt4v.replies import MOST_DETAIL, unfenced
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS, FOREIGN
 from rs_gpt4v_conversion.records import BoxForm
 
