@@ -1,5 +1,6 @@
 """What a check is, what it sees and what it says."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -11,7 +12,7 @@ from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, fi
 from rs_gpt4v_conversion.gpt4v.checks.known import Known
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, asserted, find_mentions
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, pieces
+from rs_gpt4v_conversion.gpt4v.checks.text import NUMBER_WORDS, Piece, marks_of, pieces
 from rs_gpt4v_conversion.gpt4v.listing import listed
 from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Stage
 from rs_gpt4v_conversion.records import BoxForm
@@ -27,6 +28,9 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     claims: int = 0  # that the answer makes and that fall under the check
     judged: int = 0  # of them, those that the annotations or the rule could decide
+
+
+_DIGIT = re.compile(r"\d")
 
 
 class Case:
@@ -50,18 +54,23 @@ class Case:
         self.width, self.height = width, height
         self.pieces: tuple[Piece, ...] = pieces(answer)
         self.vocabulary: frozenset[str] = frozenset().union(*[piece.tokens for piece in self.pieces])
+        self.marks = marks_of([piece.text for piece in self.pieces])
+        self.has_digits = _DIGIT.search(self.marks) is not None
         own = {o.category for o in facts.objects}.union(facts.uncertain).difference(facts.searched)
-        self.lexicon: Lexicon = lexicon((*facts.searched, *sorted(own)))
+        self.lexicon: Lexicon = lexicon((*facts.searched, *sorted(own)) if own else facts.searched)
         self.known = Known(facts, self.lexicon)
         self.mentions: list[Mention] = find_mentions(self.pieces, self.lexicon)
         self.asserted = [mention for mention in self.mentions if asserted(mention)]
-        claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions))
+        claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions, self.has_digits))
         self.claims: list[Claim] = narrowed(self.pieces, self.mentions, claims)
 
     @cached_property
     def other_claims(self) -> list[Claim]:
         """What numbers the texts say of other things: `three buildings`."""
-        return narrowed(self.pieces, self.mentions, find_claims(other_things(self.pieces, self.lexicon)))
+        if not self.has_digits and self.vocabulary.isdisjoint(NUMBER_WORDS):
+            return []
+        things = other_things(self.pieces, self.lexicon)
+        return narrowed(self.pieces, self.mentions, find_claims(things, self.has_digits))
 
     @cached_property
     def listed(self) -> tuple[int, ...]:

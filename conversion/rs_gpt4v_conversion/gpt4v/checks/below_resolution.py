@@ -39,11 +39,11 @@ def check(case: Case, notes: Notes) -> None:
 
 
 def _attributes(case: Case, answer: LocalAnswer, notes: Notes) -> None:
-    scale, listed = case.scale, case.listed
+    scale, listed, objects = case.scale, case.listed, case.facts.objects
     for item in answer.objects:
         if item.color is None and item.state is None:
             continue
-        box = extent(case.facts.objects[listed[item.number - 1]]) if item.number <= len(listed) else None
+        box = extent(objects[listed[item.number - 1]]) if item.number <= len(listed) else None
         if box is None or scale is None:
             notes.leave()
             continue
@@ -52,8 +52,11 @@ def _attributes(case: Case, answer: LocalAnswer, notes: Notes) -> None:
 
 
 def _seen(case: Case, mention: Mention, pixel: float | None, notes: Notes) -> None:
-    limit = next((SEEN_TO[c] for c in case.lexicon.line(mention.concept) if c in SEEN_TO), None)
-    if limit is None:
+    for concept in case.lexicon.line(mention.concept):
+        if concept in SEEN_TO:
+            limit = SEEN_TO[concept]
+            break
+    else:
         return
     if pixel is None:
         notes.leave()

@@ -1,9 +1,9 @@
 """Whether an answer gives an object of the list the box and the category that it has there."""
 
-import numpy as np
+from collections.abc import Sequence
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated_box, are_places, corners, overlaps
+from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated_box, corners, is_place, overlaps
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer, LocalObject
 from rs_gpt4v_conversion.records import Object
 
@@ -19,38 +19,50 @@ def check(case: Case, notes: Notes) -> None:
     """Compare the boxes and categories of a local answer with those of the listed objects."""
     if not isinstance(case.answer, LocalAnswer):
         return
+    listed, objects = case.listed, case.facts.objects
     known = [
-        (item, case.facts.objects[case.listed[item.number - 1]])
-        for item in case.answer.objects
-        if item.number <= len(case.listed)
+        (item, objects[listed[item.number - 1]]) for item in case.answer.objects if item.number <= len(listed)
     ]
     _boxes(case, known, notes)
-    for item, real in known:
-        _category(case, item, real, notes)
+    same = sum(item.category == real.category for item, real in known)
+    notes.pass_all(same)
+    if same < len(known):
+        for item, real in known:
+            if item.category != real.category:
+                _category(case, item, real, notes)
 
 
 def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) -> None:
     width, height = case.facts.width, case.facts.height
-    boxed = [(item, box) for item, real in known if (box := annotated_box(real, len(item.box))) is not None]
-    if not width or not height or not boxed:
+    if not width or not height:
         notes.leave_all(len(known))
         return
-    said, real = corners([item.box for item, _ in boxed]), corners([box for _, box in boxed])
-    real /= np.array([width, height] * 4)
-    placed = are_places(said)
-    notes.leave_all(len(known) - int(placed.sum()))
-    same = placed & (np.abs(said - real).max(axis=1) <= ROUNDED)
-    notes.pass_all(int(same.sum()))
-    apart = np.flatnonzero(placed & ~same)
-    for i, share in zip(apart.tolist(), overlaps(said[apart], real[apart]) if len(apart) else (), strict=True):
-        fault = f"object {boxed[i][0].number}: its box overlaps the annotated one by {share:.2f}"
+    sides = (width, height) * 4
+    apart: list[tuple[LocalObject, Sequence[float], Sequence[float]]] = []
+    for item, annotated in known:
+        box, real = item.box, annotated_box(annotated, len(item.box))
+        if real is None or not is_place(box):
+            notes.leave()
+            continue
+        if len(real) != len(box):
+            box, real = corners(box), corners(real)
+        for said, pixels, side in zip(box, real, sides, strict=False):
+            if not abs(said - pixels / side) <= ROUNDED:
+                apart.append((item, corners(box), [v / side for v, side in zip(corners(real), sides, strict=True)]))
+                break
+        else:
+            notes.pass_all(1)
+    if apart:
+        _apart(apart, notes)
+
+
+def _apart(boxes: list[tuple[LocalObject, Sequence[float], Sequence[float]]], notes: Notes) -> None:
+    for (item, _, _), share in zip(boxes, overlaps([(said, real) for _, said, real in boxes]), strict=True):
+        fault = f"object {item.number}: its box overlaps the annotated one by {share:.2f}"
         notes.judge("" if share >= LEAST else fault)
 
 
 def _category(case: Case, item: LocalObject, real: Object, notes: Notes) -> None:
-    if item.category == real.category:
-        notes.judge()
-        return
     said = case.lexicon.named(item.category)
     concept = case.lexicon.concept(real.category)
     if said is None:

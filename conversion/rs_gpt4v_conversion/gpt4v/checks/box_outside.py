@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
-from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated_box, are_simple, corners
+from rs_gpt4v_conversion.gpt4v.checks.shapes import annotated_box, is_simple
 from rs_gpt4v_conversion.gpt4v.schemas import LocalAnswer, LocalObject
 
 SLACK = 0.01
@@ -19,14 +16,10 @@ def check(case: Case, notes: Notes) -> None:
     if not isinstance(case.answer, LocalAnswer):
         return
     most = 4 if case.boxes == "hbb" else 8
-    boxes = [item.box for item in case.answer.objects]
-    shapes = corners(boxes)
-    inside: NDArray[np.bool_] = np.logical_and.reduce((shapes >= -SLACK) & (shapes <= 1 + SLACK), axis=1)
-    sound = inside.copy()
-    sound[inside] = are_simple(shapes[inside])
-    for item, lies_inside, is_sound in zip(case.answer.objects, inside.tolist(), sound.tolist(), strict=True):
-        as_annotated = not lies_inside and _repeats(case, item)
-        fault = "" if as_annotated else _fault(item.box, most, lies_inside, is_sound)
+    for item in case.answer.objects:
+        fault = _fault(item.box, most)
+        if fault and not _lies_inside(item.box) and _repeats(case, item):
+            fault = ""
         notes.judge(f"object {item.number}: {[round(v, 4) for v in item.box]}, {fault}" if fault else "")
 
 
@@ -42,14 +35,18 @@ def _repeats(case: Case, item: LocalObject) -> bool:
     return all(abs(said - v / side) <= SLACK for said, v, side in zip(item.box, real, sides, strict=True))
 
 
-def _fault(box: Sequence[float], most: int, inside: bool, sound: bool) -> str:
+def _lies_inside(box: Sequence[float]) -> bool:
+    return min(box) >= -SLACK and max(box) <= 1 + SLACK
+
+
+def _fault(box: Sequence[float], most: int) -> str:
     if len(box) not in (4, most):
         return f"{len(box)} numbers, expected {most}"
-    if not inside:
+    if not _lies_inside(box):
         return "outside the image"
     if len(box) == 4:
         return "" if box[0] < box[2] and box[1] < box[3] else "corners not in order, or no area"
-    return "" if sound else "edges that cross, or no area"
+    return "" if is_simple(box) else "edges that cross, or no area"
 
 
 CHECK = Check(

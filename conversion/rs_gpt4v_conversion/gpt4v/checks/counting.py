@@ -96,11 +96,19 @@ _DIGITS = frozenset("0123456789")
 _DIGIT = re.compile("[0-9]")
 
 
-def find_claims(mentions: Sequence[Mention]) -> list[Claim]:
-    """All numbers that plain statements say of a concept, and `no`, in the order of the texts."""
+def find_claims(mentions: Sequence[Mention], digits: bool) -> list[Claim]:
+    """All numbers that plain statements say of a concept, and `no`, in the order of the texts.
+
+    Args:
+        mentions: Of the concepts.
+        digits: Whether the texts have any.
+    """
     found: list[Claim] = []
     for mention in mentions:
-        if mention.piece.kind == "statement" and not mention.piece.imagined and mention.start > 0:
+        piece, start = mention.piece, mention.start
+        if piece.kind != "statement" or piece.imagined or start == 0:
+            continue
+        if digits or not _COUNTING.isdisjoint(piece.tokens[max(start - _MODIFIERS - 1, 0) : start]):
             claim = _claim(mention, found[-1] if found else None)
             if claim is not None:
                 found.append(claim)

@@ -1,6 +1,5 @@
 """What the annotations of an image say of a concept: how many there are, at least and at most."""
 
-from collections import Counter
 from collections.abc import Iterable
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import LOOKALIKES, PRINCIPAL, Lexicon
@@ -18,32 +17,37 @@ class Known:
     def __init__(self, facts: Facts, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
         self._bounds: dict[str, tuple[int, int | None]] = {}
-        ignored = {o.category for o in facts.objects if o.ignore}
-        doubted = ignored.union(facts.uncertain)
-        searched = set(facts.searched)
-        certain = searched - doubted if doubted <= searched else set()  # else a mark may be of any category
+        doubted = {o.category for o in facts.objects if o.ignore}.union(facts.uncertain)
+        # what is searched and in doubt may be of its category alone, else a mark may be of any category
+        certain = set(facts.searched) - doubted if doubted.issubset(facts.searched) else ()
         self._open = {wider for c in doubted for wider in lexicon.line(lexicon.concept(c))}  # of a kind in doubt
         self._certain = {lexicon.concept(c) for c in certain} - self._open
-        self._marked: Counter[str] = Counter()  # of a concept and all its kinds
-        self._sure: Counter[str] = Counter()  # the same of certain ones, and one of each that is in doubt
-        for category, count in Counter(o.category for o in facts.objects if not o.ignore).items():
+        self._marked: dict[str, int] = {}  # of a concept and all its kinds
+        self._sure: dict[str, int] = {}  # the same of certain ones, and one of each that is in doubt
+        counts: dict[str, int] = {}
+        for item in facts.objects:
+            if not item.ignore:
+                counts[item.category] = counts.get(item.category, 0) + 1
+        for category, count in counts.items():
             concept = lexicon.concept(category)
+            sure = count if concept in self._certain else 1
             for wider in lexicon.line(concept):
-                self._marked[wider] += count
-                self._sure[wider] += count if concept in self._certain else 1
+                self._marked[wider] = self._marked.get(wider, 0) + count
+                self._sure[wider] = self._sure.get(wider, 0) + sure
 
     def bounds(self, concept: str) -> tuple[int, int | None]:
         """The least and the most that there can be of a concept; the most is None where nobody knows."""
-        if concept not in self._bounds:
-            self._bounds[concept] = (self._sure[concept], self._most(concept))
-        return self._bounds[concept]
+        bounds = self._bounds.get(concept)
+        if bounds is None:
+            bounds = self._bounds[concept] = (self._sure.get(concept, 0), self._most(concept))
+        return bounds
 
     def _most(self, concept: str) -> int | None:
-        if any(self._marked[other] for other in LOOKALIKES.get(concept, ())):
+        if any(other in self._marked for other in LOOKALIKES.get(concept, ())):
             return None
         for wider in self._lexicon.line(concept):
             if self._is_covered(wider):
-                return self._marked[wider]
+                return self._marked.get(wider, 0)
         return None
 
     def _is_covered(self, concept: str) -> bool:

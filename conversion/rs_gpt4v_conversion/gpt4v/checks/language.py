@@ -35,20 +35,25 @@ _OTHERS = word_set(
 
 def check(case: Case, notes: Notes) -> None:
     """Look at each text that is more than a label."""
+    ascii_alone = case.marks.isascii()
+    # without one word of another language, only a long text can lack small words enough
+    fewest = MANY_WORDS if case.vocabulary.isdisjoint(_OTHERS) else FEWEST_WORDS
+    long = 0
     for piece in case.pieces:
-        long = len(piece.tokens) >= FEWEST_WORDS
-        if (long and _is_foreign(piece.tokens)) or (not piece.text.isascii() and _other_script(piece.text)):
+        size = len(piece.tokens)
+        if (size >= fewest and _is_foreign(piece.tokens)) or not (ascii_alone or _is_latin(piece.text)):
             notes.judge(f"{piece.where}: not English, {piece.text[:60]!r}")
-        elif long:
-            notes.judge()
+        elif size >= FEWEST_WORDS:
+            long += 1
         else:
             notes.leave()
+    notes.pass_all(long)
 
 
-def _other_script(text: str) -> bool:
+def _is_latin(text: str) -> bool:
     letters = [c for c in text if c.isalpha()]
     other = sum(1 for c in letters if not c.isascii() and not unicodedata.name(c, "").startswith("LATIN"))
-    return other > OTHER_LETTERS * len(letters)
+    return other <= OTHER_LETTERS * len(letters)
 
 
 def _is_foreign(words: Sequence[str]) -> bool:

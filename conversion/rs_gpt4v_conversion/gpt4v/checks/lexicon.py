@@ -10,7 +10,7 @@ word.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -143,6 +143,23 @@ class Phrase:
     many: bool  # they may be a plural
 
 
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """All phrases that begin with a word."""
+
+    alone: Phrase | None  # the word itself
+    longer: Mapping[str, tuple[Phrase, ...]]  # by their second words, the longest first
+
+    def at(self, words: Sequence[str], place: int) -> Phrase | None:
+        """The longest one that stands at a place of a text."""
+        if self.longer and place + 1 < len(words):
+            for phrase in self.longer.get(words[place + 1], ()):
+                size = len(phrase.words)
+                if size == 2 or tuple(words[place : place + size]) == phrase.words:
+                    return phrase
+        return self.alone
+
+
 class Lexicon:
     """The table, and the categories of some sources that are not in it."""
 
@@ -159,7 +176,8 @@ class Lexicon:
         self._concepts.pop("", None)
         for category in categories:
             self._concepts.setdefault(category, category)
-        self.first: dict[str, tuple[Phrase, ...]] = _by_first_word(self._phrases())
+        self.first: dict[str, Phrases] = _by_first_word(self._phrases())
+        self._lines: dict[str, tuple[str, ...]] = {}
 
     def concept(self, category: str) -> str:
         """The concept of a source's category."""
@@ -167,17 +185,21 @@ class Lexicon:
 
     def named(self, text: str) -> str | None:
         """The concept of a text that is a name and nothing else, in the singular or the plural: `Small vehicles`."""
-        words = tuple(tokens(text))
-        if not words:
+        words = tokens(text)
+        if not words or words[0] not in self.first:
             return None
-        return next((p.concept for p in self.first.get(words[0], ()) if p.words == words and p.concept), None)
+        phrase = self.first[words[0]].at(words, 0)
+        return phrase.concept or None if phrase and len(phrase.words) == len(words) else None
 
     def line(self, concept: str) -> tuple[str, ...]:
         """The concept and all that it is a kind of, the widest last."""
-        found = [concept]
-        while (wider := self.wider.get(found[-1])) is not None:
-            found.append(wider)
-        return tuple(found)
+        line = self._lines.get(concept)
+        if line is None:
+            found = [concept]
+            while (wider := self.wider.get(found[-1])) is not None:
+                found.append(wider)
+            line = self._lines[concept] = tuple(found)
+        return line
 
     def _phrases(self) -> list[Phrase]:
         found: dict[tuple[str, ...], Phrase] = {}
@@ -197,11 +219,16 @@ def _spellings(words: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [words, (words[0], "-", *words[1:])]
 
 
-def _by_first_word(phrases: Sequence[Phrase]) -> dict[str, tuple[Phrase, ...]]:
-    found: dict[str, list[Phrase]] = defaultdict(list)
-    for phrase in phrases:
-        found[phrase.words[0]].append(phrase)
-    return {word: tuple(sorted(some, key=lambda p: -len(p.words))) for word, some in found.items()}
+def _by_first_word(phrases: Sequence[Phrase]) -> dict[str, Phrases]:
+    alone = {phrase.words[0]: phrase for phrase in phrases if len(phrase.words) == 1}
+    longer: dict[str, dict[str, list[Phrase]]] = defaultdict(lambda: defaultdict(list))
+    for phrase in sorted(phrases, key=lambda phrase: -len(phrase.words)):
+        if len(phrase.words) > 1:
+            longer[phrase.words[0]][phrase.words[1]].append(phrase)
+    return {
+        word: Phrases(alone.get(word), {second: tuple(some) for second, some in longer.get(word, {}).items()})
+        for word in {**alone, **longer}
+    }
 
 
 @lru_cache(maxsize=256)

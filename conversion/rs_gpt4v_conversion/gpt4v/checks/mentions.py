@@ -8,8 +8,8 @@ comparison (`like a ship`) or a noun that only describes the next one (`airport 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence_ends, within, word_set
+from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase, Phrases
+from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence, word_set
 
 NEGATIONS = word_set(
     "no not without absence absent lack lacks lacking neither nor never none nothing free devoid zero "
@@ -77,13 +77,16 @@ class Mention(NamedTuple):
     plain: bool  # whether the sentence states something: no question, no negation, no doubt
 
 
+_SPEAKING = frozenset(("statement", "question"))
+
+
 def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
     """All mentions in statements and questions, whatever is said of them, in the order of the texts."""
     first = lexicon.first
     found: list[Mention] = []
     for piece in pieces:
         words = piece.tokens
-        if piece.kind not in ("statement", "question"):
+        if piece.kind not in _SPEAKING:
             continue
         if starts := [i for i, word in enumerate(words) if word in first]:
             found.extend(_mentions(piece, words, starts, first))
@@ -91,32 +94,22 @@ def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
 
 
 def _mentions(
-    piece: Piece, words: Sequence[str], starts: Sequence[int], first: Mapping[str, tuple[Phrase, ...]]
+    piece: Piece, words: Sequence[str], starts: Sequence[int], first: Mapping[str, Phrases]
 ) -> Iterator[Mention]:
-    ends = sentence_ends(words)
     past, begin, finish, plain = 0, 0, -1, False
     for i in starts:
-        phrase = _longest(words, i, first[words[i]]) if i >= past else None
+        phrase = first[words[i]].at(words, i) if i >= past else None
         if phrase is None:
             continue
         past = i + len(phrase.words)
         if not phrase.concept or _describes(words, i, past, phrase):
             continue
         if i >= finish:
-            begin, finish = within(ends, i)
+            begin, finish = sentence(words, i)
             plain = is_plain(words, begin, finish)
         if phrase.words == ("bridge",) and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
             continue
         yield Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain)
-
-
-def _longest(words: Sequence[str], at: int, phrases: Sequence[Phrase]) -> Phrase | None:
-    after = words[at + 1] if at + 1 < len(words) else ""
-    for phrase in phrases:
-        size = len(phrase.words)
-        if size == 1 or (phrase.words[1] == after and (size == 2 or tuple(words[at : at + size]) == phrase.words)):
-            return phrase
-    return None
 
 
 def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bool:

@@ -1,4 +1,4 @@
-"""Boxes of answers and of annotations as arrays and polygons, all of an answer at once.
+"""Boxes of answers and of annotations as corners and polygons.
 
 Shares of the image's width and height, origin at its top left corner; a box is four numbers (x1 y1 x2 y2) or eight (x y
 of four corners).
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from rs_gpt4v_conversion.gpt4v.listing import extent
 from rs_gpt4v_conversion.records import Object
@@ -16,45 +15,39 @@ from rs_gpt4v_conversion.records import Object
 FARTHEST = 10.0
 """Times the image's side: a number beyond is no place, and may be too large to reckon with."""
 
-_NOWHERE = (float("nan"),) * 8
 
-Array = NDArray[np.float64]
-
-
-def corners(boxes: Sequence[Sequence[float]]) -> Array:
-    """Shape (boxes, 8): the x y of four corners each; NaN where a box is not of four or eight numbers."""
-    rows = [box if len(box) == 8 else _of_upright(box) if len(box) == 4 else _NOWHERE for box in boxes]
-    return np.array(rows, dtype=np.float64).reshape(-1, 8)
+def corners(box: Sequence[float]) -> Sequence[float]:
+    """The x y of four corners; empty where a box is not of four or eight numbers."""
+    return box if len(box) == 8 else _of_upright(box) if len(box) == 4 else ()
 
 
-def are_places(shapes: Array) -> NDArray[np.bool_]:
-    """Which rows of corners can be reckoned with, wherever they lie."""
-    near: NDArray[np.bool_] = np.logical_and.reduce(np.abs(shapes) <= FARTHEST, axis=1)
-    return near
+def is_place(box: Sequence[float]) -> bool:
+    """Whether a box can be reckoned with, wherever it lies."""
+    return len(box) in (4, 8) and max(box) <= FARTHEST and min(box) >= -FARTHEST
 
 
-def are_simple(shapes: Array) -> NDArray[np.bool_]:
-    """Which rows of corners, all of them places, enclose an area without crossing edges."""
-    x, y = shapes[:, 0::2], shapes[:, 1::2]
-    dx, dy = x[:, _NEXT] - x, y[:, _NEXT] - y
-    turns = dx * dy[:, _NEXT] - dy * dx[:, _NEXT]
-    least, most = turns.min(axis=1), turns.max(axis=1)
-    simple: NDArray[np.bool_] = (least > 0) | (most < 0)  # four turns one way: convex
-    if not simple.all():
-        simple[~simple] = shapely.is_valid(shapely.polygons(shapes[~simple].reshape(-1, 4, 2)))
-    return simple
+def is_simple(shape: Sequence[float]) -> bool:
+    """Whether four corners that are a place enclose an area without crossing edges."""
+    x1, y1, x2, y2, x3, y3, x4, y4 = shape
+    ax, ay, bx, by, cx, cy, dx, dy = x2 - x1, y2 - y1, x3 - x2, y3 - y2, x4 - x3, y4 - y3, x1 - x4, y1 - y4
+    first, second, third, fourth = ax * by - ay * bx, bx * cy - by * cx, cx * dy - cy * dx, dx * ay - dy * ax
+    if (first > 0) == (second > 0) == (third > 0) == (fourth > 0) and first and second and third and fourth:
+        return True  # four turns one way: convex
+    return bool(shapely.is_valid(shapely.polygons(np.array(shape, dtype=np.float64).reshape(4, 2))))
 
 
-_NEXT = [1, 2, 3, 0]
-
-
-def overlaps(ones: Array, others: Array) -> Array:
-    """Intersection over union, pair by pair of rows of corners that are places; 0 where one is not simple."""
-    found = np.zeros(len(ones))
-    sound = are_simple(ones) & are_simple(others)
-    a, b = shapely.polygons(np.stack((ones[sound], others[sound])).reshape(2, -1, 4, 2))
-    shared = shapely.area(shapely.intersection(a, b))
-    found[sound] = shared / (shapely.area(a) + shapely.area(b) - shared)  # simple shapes have an area
+def overlaps(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[float]:
+    """Intersection over union of pairs of corners that are places, one after the other; 0 where one is not simple."""
+    found = [0.0] * len(pairs)
+    sound = [i for i, (one, other) in enumerate(pairs) if is_simple(one) and is_simple(other)]
+    if sound:
+        shapes = np.array([pairs[i] for i in sound], dtype=np.float64).reshape(-1, 2, 4, 2)
+        polygons = shapely.polygons(shapes)
+        areas = shapely.area(polygons)
+        shared = shapely.area(shapely.intersection(polygons[:, 0], polygons[:, 1]))
+        shares = shared / (areas[:, 0] + areas[:, 1] - shared)  # simple shapes have an area
+        for i, share in zip(sound, shares.tolist(), strict=True):
+            found[i] = share
     return found
 
 

@@ -1,9 +1,7 @@
 """English prose as checks see it: words in lower case, sentences, numbers, and the texts of an answer."""
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
@@ -24,6 +22,17 @@ TOKEN = re.compile(
 )
 """Words in lower case, numbers, ends of sentences and other marks; a hyphen is `-` within a word, else `- `."""
 
+_BETWEEN = "\0"
+"""Stands between texts that are taken apart at once: no token crosses it."""
+
+_MARKS = b".,;:!?()[]%/"
+_PARTED = b"abcdefghijklmnopqrstuvwxyz \n\0" + _MARKS
+_INNER = b"0123456789-'"
+"""Characters that join words and numbers to others, or do not: see the next two."""
+
+_IN_NUMBERS = re.compile(r"[.,](?<=[0-9].)[0-9]")
+_NOT_IN_WORDS = re.compile(r"['-](?:(?<![a-z0-9].)|(?![a-z0-9]))")
+
 _ENDS = frozenset(".!?")
 
 Kind = Literal["statement", "question", "plan", "label"]
@@ -36,7 +45,14 @@ class Piece:
     __slots__ = ("imagined", "kind", "text", "tokens", "turn", "where", "whole")
 
     def __init__(
-        self, text: str, kind: Kind, where: str, turn: int = -1, whole: bool = True, imagined: bool = False
+        self,
+        text: str,
+        kind: Kind,
+        where: str,
+        turn: int = -1,
+        whole: bool = True,
+        imagined: bool = False,
+        words: Sequence[str] | None = None,
     ) -> None:
         """Take a text apart.
 
@@ -47,10 +63,11 @@ class Piece:
             turn: From 0, of a question and its answer.
             whole: It speaks of the whole image, unless it says otherwise.
             imagined: It speaks of what is not there.
+            words: Its tokens, where they are known.
         """
         self.text, self.kind, self.where, self.turn = text, kind, where, turn
         self.whole, self.imagined = whole, imagined
-        self.tokens: Sequence[str] = _label_tokens(text) if kind == "label" else tokens(text)
+        self.tokens: Sequence[str] = tokens(text) if words is None else words
 
     def quote(self, start: int, end: int) -> str:
         """Tokens `start` to `end` as they are written."""
@@ -70,10 +87,40 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
-@lru_cache(maxsize=4096)
-def _label_tokens(text: str) -> Sequence[str]:
-    """Those of a label: the same few come again and again."""
-    return tokens(text)
+def tokens_of(texts: Sequence[str]) -> list[list[str]]:
+    """The tokens of each of some texts, in one go: blanks part most of what an answer says."""
+    joined = _BETWEEN.join(texts)
+    if joined.count(_BETWEEN) != len(texts) - 1:  # no text at all, or one that has this character
+        return [tokens(text) for text in texts]
+    joined = joined.lower()
+    spaced = _spaced(joined)
+    if spaced is None:
+        return [TOKEN.findall(text) for text in joined.split(_BETWEEN)]
+    return [text.split() for text in spaced.split(_BETWEEN)]
+
+
+def _spaced(text: str) -> str | None:
+    """A text with blanks between all tokens; None where that takes more than blanks around marks."""
+    if not text.isascii():
+        return None
+    inner = text.encode().translate(None, _PARTED)
+    if inner and (inner.translate(None, _INNER) or _IN_NUMBERS.search(text) or _NOT_IN_WORDS.search(text)):
+        return None
+    for mark in _SPACED:
+        if mark in text:
+            text = text.replace(mark, f" {mark} ")
+    return text
+
+
+_SPACED = (_MARKS + b"-").decode()
+
+
+def marks_of(texts: Sequence[str]) -> str:
+    """All characters of some texts but the letters of English and blanks, in their order."""
+    return "".join(texts).encode(errors="surrogatepass").translate(None, _COMMON).decode(errors="surrogatepass")
+
+
+_COMMON = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ "
 
 
 def is_word(token: str) -> bool:
@@ -81,22 +128,14 @@ def is_word(token: str) -> bool:
     return token[0].isalnum()
 
 
-def sentence_ends(words: Sequence[str]) -> list[int]:
-    """Where the marks are that end the sentences of a text; the last is its length."""
-    ends = [i for i, word in enumerate(words) if word in _ENDS]
-    ends.append(len(words))
-    return ends
-
-
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
     """Where the sentence of token `at` begins and ends; the mark at its end is the token at the second place."""
-    return within(sentence_ends(words), at)
-
-
-def within(ends: Sequence[int], at: int) -> tuple[int, int]:
-    """The same, of a text whose ends are known."""
-    place = bisect_left(ends, at)
-    return (ends[place - 1] + 1 if place else 0), ends[place]
+    begin = end = at
+    while begin > 0 and words[begin - 1] not in _ENDS:
+        begin -= 1
+    while end < len(words) and words[end] not in _ENDS:
+        end += 1
+    return begin, end
 
 
 _ONES = {
@@ -117,7 +156,7 @@ NUMBER_WORDS = frozenset(_VALUES) | frozenset(_TIMES)
 
 def is_number(token: str) -> bool:
     """Whether a token is a whole number or a part of one: `twelve`, `1,200`, `dozen`."""
-    return token in NUMBER_WORDS or _digits(token) is not None
+    return token in NUMBER_WORDS or (token[0].isdecimal() and _digits(token) is not None)
 
 
 def number_before(words: Sequence[str], end: int) -> tuple[int | None, int] | None:
@@ -182,54 +221,61 @@ def pieces(answer: BaseModel) -> tuple[Piece, ...]:
     """
     for form, texts in _TEXTS.items():
         if isinstance(answer, form):
-            return tuple(texts(answer))
+            rows = list(texts(answer))
+            return tuple(Piece(*row, words) for row, words in zip(rows, tokens_of([row[0] for row in rows]), strict=True))
     raise TypeError(f"{type(answer).__name__} is no answer of a stage")
 
 
-def _local(answer: LocalAnswer) -> Iterator[Piece]:
+_Row = tuple[str, Kind, str, int, bool, bool]
+"""What a piece is made from but for its tokens."""
+
+
+def _local(answer: LocalAnswer) -> Iterator[_Row]:
     for item in answer.objects:
         where = f"object {item.number}"
-        for word in (item.color, item.state):
-            if word is not None:
-                yield Piece(text=word, kind="label", where=where, whole=False)
-        yield Piece(text=item.description, kind="statement", where=where, whole=False)
+        if item.color is not None:
+            yield item.color, "label", where, -1, False, False
+        if item.state is not None:
+            yield item.state, "label", where, -1, False, False
+        yield item.description, "statement", where, -1, False, False
         for relation in item.relations:
-            yield Piece(text=relation.relation, kind="label", where=where, whole=False)
+            yield relation.relation, "label", where, -1, False, False
 
 
-def _global(answer: GlobalAnswer) -> Iterator[Piece]:
-    yield Piece(text=answer.scene, kind="label", where="scene")
-    yield Piece(text=answer.layout, kind="statement", where="layout")
+def _global(answer: GlobalAnswer) -> Iterator[_Row]:
+    yield answer.scene, "label", "scene", -1, True, False
+    yield answer.layout, "statement", "layout", -1, True, False
     for region in answer.regions:
-        yield Piece(text=region.content, kind="statement", where=region.region, whole=False)
-    yield Piece(text=answer.summary, kind="statement", where="summary")
+        yield region.content, "statement", region.region, -1, False, False
+    yield answer.summary, "statement", "summary", -1, True, False
 
 
-def _detail(answer: DetailAnswer) -> Iterator[Piece]:
-    yield Piece(text=answer.description, kind="statement", where="description")
+def _detail(answer: DetailAnswer) -> Iterator[_Row]:
+    yield answer.description, "statement", "description", -1, True, False
 
 
-def _conversation(answer: ConversationAnswer) -> Iterator[Piece]:
+def _conversation(answer: ConversationAnswer) -> Iterator[_Row]:
     for i, turn in enumerate(answer.turns):
-        yield Piece(text=turn.question, kind="question", where=f"turn {i + 1}", turn=i)
-        yield Piece(text=turn.answer, kind="statement", where=f"turn {i + 1}", turn=i)
+        where = f"turn {i + 1}"
+        yield turn.question, "question", where, i, True, False
+        yield turn.answer, "statement", where, i, True, False
 
 
-def _reasoning(answer: ReasoningAnswer) -> Iterator[Piece]:
+def _reasoning(answer: ReasoningAnswer) -> Iterator[_Row]:
     for i, item in enumerate(answer.items):
-        yield Piece(text=item.question, kind="question", where=f"item {i + 1}", turn=i)
-        yield Piece(
-            text=item.answer, kind="statement", where=f"item {i + 1}", turn=i, imagined=item.kind == "hypothetical"
-        )
+        where = f"item {i + 1}"
+        yield item.question, "question", where, i, True, False
+        yield item.answer, "statement", where, i, True, item.kind == "hypothetical"
 
 
-def _planning(answer: PlanningAnswer) -> Iterator[Piece]:
-    yield Piece(text=answer.goal, kind="plan", where="goal", whole=False)
+def _planning(answer: PlanningAnswer) -> Iterator[_Row]:
+    yield answer.goal, "plan", "goal", -1, False, False
     for i, step in enumerate(answer.steps, 1):
-        yield Piece(text=step.action, kind="plan", where=f"step {i}", whole=False)
-        yield Piece(text=step.needs, kind="statement", where=f"step {i}", whole=False)
+        where = f"step {i}"
+        yield step.action, "plan", where, -1, False, False
+        yield step.needs, "statement", where, -1, False, False
     for text in answer.constraints:
-        yield Piece(text=text, kind="plan", where="constraints", whole=False)
+        yield text, "plan", "constraints", -1, False, False
 
 
 _TEXTS = {

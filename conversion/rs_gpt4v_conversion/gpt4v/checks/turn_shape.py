@@ -30,18 +30,20 @@ def check(case: Case, notes: Notes) -> None:
         notes.judge(f"no question of kind {', '.join(missing)}" if missing else "")
     elif isinstance(case.answer, PlanningAnswer):
         for i, step in enumerate(case.answer.steps, 1):
-            needs = {w for w in tokens(step.needs) if is_word(w)}
-            empty = needs <= _NOTHING and not step.objects
+            empty = not step.objects and _NOTHING.issuperset(w for w in tokens(step.needs) if is_word(w))
             notes.judge(f"step {i}: {step.needs!r} names no object and no part of the image" if empty else "")
 
 
 def _refer(pieces: tuple[Piece, ...]) -> bool:
     """Whether a question after the first has a pronoun, or a noun that an earlier answer brought up."""
+    later = [piece for piece in pieces if piece.kind == "question" and piece.turn > 0]
+    if any(not _REFERRING.isdisjoint(piece.tokens) for piece in later):
+        return True
     answered: set[str] = set()
     for piece in pieces:
         if piece.kind == "statement":
             answered.update(w for w in piece.tokens if len(w) >= _LONG)
-        elif piece.turn > 0 and (not _REFERRING.isdisjoint(piece.tokens) or _brought_up(piece, answered)):
+        elif piece.turn > 0 and _brought_up(piece, answered):
             return True
     return False
 

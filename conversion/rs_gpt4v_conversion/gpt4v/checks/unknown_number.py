@@ -11,8 +11,11 @@ from rs_gpt4v_conversion.gpt4v.schemas import ConversationAnswer, LocalAnswer, P
 def check(case: Case, notes: Notes) -> None:
     """Hold every number against the length of the list."""
     most = len(case.listed)
-    for part, place, number in _numbers(case.answer):
-        notes.judge(f"{part} {place}: object {number}, the list has {most}" if number > most else "")
+    numbers = list(_numbers(case.answer))
+    beyond = [said for said in numbers if said[2] > most]
+    notes.pass_all(len(numbers) - len(beyond))
+    for part, place, number in beyond:
+        notes.judge(f"{part} {place}: object {number}, the list has {most}")
     if isinstance(case.answer, LocalAnswer):
         _twice(case.answer, notes)
 
@@ -37,8 +40,10 @@ def _twice(answer: LocalAnswer, notes: Notes) -> None:
         if item.number in seen:
             notes.hold(f"object {item.number} is described twice")
         seen.add(item.number)
-        if any(relation.to == item.number for relation in item.relations):
-            notes.hold(f"object {item.number} is related to itself")
+        for relation in item.relations:
+            if relation.to == item.number:
+                notes.hold(f"object {item.number} is related to itself")
+                break
 
 
 CHECK = Check(
