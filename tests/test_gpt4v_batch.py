@@ -393,5 +393,5 @@ def test_the_table_is_for_people(workspace: Workspace, capsys: pytest.CaptureFix
     assert said.splitlines() == [
         "file                batch         status     answered  failed  of  elapsed",
         "global-00001.jsonl  batch_000001  completed         3       0   3  0:00:00",
-        "next: rs-gpt4v gpt4v status",
+        f"next: rs-gpt4v gpt4v status {toml} {workspace.folder}",
     ]

@@ -86,11 +86,10 @@ def test_cost_estimates_what_is_pending_and_adds_up_what_came(
     dior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "requests"
-    assert main(["gpt4v", "cost", str(dior), str(folder)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "requests without an accepted answer (estimated): none", "answers (as vendors counted): none",
-    ]  # fmt: skip
     main(["gpt4v", "export", str(dior), str(folder), "--stage", "local"])
+    capsys.readouterr()
+    assert main(["gpt4v", "cost", str(dior), str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "answers (as vendors counted): none"
     asked = requests_of(folder, "local")
     reply(folder, "local", CONTENTS["local"], first=2)
     capsys.readouterr()
@@ -117,6 +116,8 @@ def test_a_model_without_a_price_is_named(dior: Path, tmp_path: Path, capsys: py
 
 MISTAKES = {
     "--reason refused": "--reason goes with --pending",
+    "--pending --reason box_outsid": "--reason is 'box_outsid', expected one of unanswered, refused, content_filter,",
+    "--pending --reason ok": "--reason is 'ok', expected one of",
     "--pending --model m": "--pending repeats requests as they are: --model goes with a new export",
     "--pending --boxes hbb": "--boxes goes with a new export",
     "--source sky": "no image to ask about with source 'sky'; the sources that can be asked about are dior",
@@ -133,6 +134,27 @@ def test_a_mistake_is_one_sentence(
     said = capsys.readouterr().err
     assert MISTAKES[arguments] in said
     assert "Traceback" not in said
+
+
+def test_a_stage_that_was_never_exported_cannot_be_repeated(
+    dior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gpt4v", "export", str(dior), str(tmp_path / "requests"), "--stage", "local", "--pending"]) == 0
+    assert "no request of stage local was exported yet; --pending only repeats them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "submit", "poll", "fetch", "status", "cost"])
+def test_a_folder_of_something_else_is_left_alone(
+    dior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    folder = tmp_path / "photographs"
+    assert main(["gpt4v", command, str(dior), str(folder)]) == 2
+    assert f"{folder}: no such folder; `rs-gpt4v gpt4v export` makes it" in capsys.readouterr().err
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"")
+    assert main(["gpt4v", command, str(dior), str(folder)]) == 2
+    assert f"{folder}: found no request files, expected a folder that" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["a.jpg"]
 
 
 def test_no_key_of_the_table_or_the_environment_is_written(

@@ -25,7 +25,7 @@ def show(rows: "Rows", *, as_json: bool, hidden: int = 0, files: Sequence[str] |
     elif rows:
         head = ("file", "batch", "status", "answered", "failed", "of", "elapsed")
         for line in table(head, [_cells(part, state) for part, state in rows], left=3):
-            say(line)
+            say(line.rstrip())
     else:
         say("no batches; `rs-gpt4v gpt4v submit` makes them")
     void = [(part, state) for part, state in rows if state.void]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rs_gpt4v_conversion.config import Config, Generation, load_config
+from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,6 +36,22 @@ def opened(sources: Path, requests: Path | None) -> tuple[Config, Generation, Wo
     config = load_config(sources)
     generation = config.gpt4v or Generation(requests=sources.parent / "requests")
     return config, generation, Workspace(requests or generation.requests)
+
+
+def exported(sources: Path, requests: Path | None) -> tuple[Config, Generation, Workspace]:
+    """Like `opened`, for commands that need what an export or an import left: they add nothing to any other folder.
+
+    Raises:
+        UsageError: There is no such folder, it is none of requests and answers, or see `load_config`.
+    """
+    config, generation, workspace = opened(sources, requests)
+    if not workspace.folder.is_dir():
+        raise UsageError(f"{workspace.folder}: no such folder; `rs-gpt4v gpt4v export` makes it")
+    if not workspace.parts() and not workspace.answers.is_dir():
+        raise UsageError(
+            f"{workspace.folder}: found no request files, expected a folder that `rs-gpt4v gpt4v export` wrote"
+        )
+    return config, generation, workspace
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def classes(workspace: Workspace, generation: Generation) -> list[tuple[Stage, s
         for line in table(
             ("stage", "requests", "are"), [(stage, f"{n:,}", what) for stage, what, n in rows], left=1, last=1
         ):
-            say(line)
+            say(line.rstrip())
     if rows and not judged:
         say("answers were held against no annotations yet; `rs-gpt4v gpt4v status` does that")
     return rows

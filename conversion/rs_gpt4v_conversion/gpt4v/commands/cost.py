@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rs_gpt4v_conversion.cli import give, say
-from rs_gpt4v_conversion.gpt4v.commands._opening import answered, opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import answered, exported, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.tables import table
 
@@ -29,7 +29,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Estimate, add up, and print both."""
     from rs_gpt4v_conversion.gpt4v.asking.costs import as_json, billed, expected, load_table
 
-    config, generation, workspace = opened(parsed.sources, parsed.requests)
+    config, generation, workspace = exported(parsed.sources, parsed.requests)
     prices = load_table(generation.prices)
     with answered(config, generation, workspace) as ledger:
         before = expected(_requests(workspace, set(ledger.pending())), prices)

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 NAME = "export"
 HELP = "write request files in the OpenAI batch form, for a vendor or for a server of your own"
+ORDER = (
+    "Stages build on each other: `local` first (of images with boxes), then `global`, then the other four in any "
+    "order. A stage asks only about images that have an accepted answer of the one before it."
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Give the command its arguments."""
+    parser.epilog = ORDER
     sources_argument(parser)
     requests_argument(parser)
     parser.add_argument("--stage", choices=STAGES, required=True, help="what is asked")
@@ -67,10 +72,24 @@ def run(parsed: argparse.Namespace) -> int:
 def _check(parsed: argparse.Namespace) -> None:
     if parsed.reason and not parsed.pending:
         raise UsageError("--reason goes with --pending, which repeats requests")
+    if parsed.reason:
+        _known_reason(parsed.reason)
     if parsed.pending:
         for key in ("model", "boxes", "structured"):
             if getattr(parsed, key):
                 raise UsageError(f"--pending repeats requests as they are: --{key} goes with a new export")
+
+
+def _known_reason(reason: str) -> None:
+    from rs_gpt4v_conversion.gpt4v.checks import CHECKS
+    from rs_gpt4v_conversion.gpt4v.ledger import UNANSWERED
+    from rs_gpt4v_conversion.gpt4v.records import Outcome
+
+    # the other classes are of lines, and no request is pending for them
+    of_lines = (Outcome.OK, Outcome.UNKNOWN_ID, Outcome.DUPLICATE)
+    known = (UNANSWERED, *(outcome for outcome in Outcome if outcome not in of_lines), *CHECKS)
+    if reason not in known:
+        raise UsageError(f"--reason is {reason!r}, expected one of {', '.join(known)}")
 
 
 def _export(
@@ -115,6 +134,9 @@ def _say(exported: "Exported", parsed: argparse.Namespace, workspace: Workspace)
             "(annotations, earlier answers, prompt, model or parameters changed)"
         )
     if not exported.files:
+        if parsed.pending and not any(part.stage == exported.stage for part in workspace.parts()):
+            say(f"no request of stage {exported.stage} was exported yet; --pending only repeats them")
+            return
         say(f"nothing to {'repeat' if parsed.pending else 'export'} in stage {exported.stage}")
         return
     say(

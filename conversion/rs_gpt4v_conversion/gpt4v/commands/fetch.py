@@ -3,7 +3,7 @@
 import argparse
 
 from rs_gpt4v_conversion.cli import give, say
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.commands._server import chosen, server_arguments
 
 NAME = "fetch"
@@ -24,7 +24,7 @@ def run(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
     from rs_gpt4v_conversion.gpt4v.live.locking import batching
 
-    _, _, workspace = opened(parsed.sources, parsed.requests)
+    _, _, workspace = exported(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     with batching(workspace), vendor(asked, say) as opened_vendor:
@@ -32,7 +32,7 @@ def run(parsed: argparse.Namespace) -> int:
         files = [str(path) for path in fetch(opened_vendor, rows, workspace)]
     code = show(rows, as_json=parsed.json, hidden=opened_vendor.hidden, files=files)
     if files:
-        say("next: rs-gpt4v gpt4v status")
+        say(f"next: rs-gpt4v gpt4v status {parsed.sources} {workspace.folder}")
     for path in () if parsed.json else files:
         give(path)
     return code

@@ -13,6 +13,7 @@ HELP = "read answer files of any vendor, say what became of each line, and keep 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Give the command its arguments."""
+    parser.epilog = "No key, no SDK and no network is needed. Files that are there already are not copied again."
     sources_argument(parser)
     parser.add_argument(
         "files", type=Path, nargs="*", metavar="FILES",

@@ -3,7 +3,7 @@
 import argparse
 
 from rs_gpt4v_conversion.cli import say
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.commands._server import at_least, chosen, server_arguments
 
 NAME = "poll"
@@ -28,7 +28,7 @@ def run(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.gpt4v.live.batches import vendor, watch
     from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
 
-    _, _, workspace = opened(parsed.sources, parsed.requests)
+    _, _, workspace = exported(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     with vendor(asked, say) as opened_vendor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rs_gpt4v_conversion.cli import give, say
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.commands._server import at_least, chosen, server_arguments, whole_at_least
 from rs_gpt4v_conversion.tables import counted
 
@@ -53,7 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     if parsed.concurrency > MOST:
         raise UsageError(f"--concurrency is {parsed.concurrency}, expected at most {MOST}")
-    config, generation, workspace = opened(parsed.sources, parsed.requests)
+    config, generation, workspace = exported(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     options = Options(
@@ -83,7 +83,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _say(tally: "Tally", parts: "Sequence[Part]") -> None:
     if not parts:
-        say("no request files; `rs-gpt4v gpt4v export` writes them")
+        say("no request files of that stage; `rs-gpt4v gpt4v export` writes them")
         return
     if not tally.total:
         say(

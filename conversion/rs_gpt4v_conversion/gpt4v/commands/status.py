@@ -5,8 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rs_gpt4v_conversion.cli import give, say
-from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.commands._opening import bring, opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import bring, exported, requests_argument, sources_argument
 
 if TYPE_CHECKING:
     from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
@@ -26,9 +25,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Read what is new, and say how it stands."""
     from rs_gpt4v_conversion.gpt4v.answers.ledger import BusyError, Ledger
 
-    config, generation, workspace = opened(parsed.sources, parsed.requests)
-    if not workspace.folder.is_dir():
-        raise UsageError(f"{workspace.folder}: no such folder; `rs-gpt4v gpt4v export` makes it")
+    config, generation, workspace = exported(parsed.sources, parsed.requests)
     with Ledger(workspace, generation) as ledger:
         try:
             bring(ledger, config, generation, anew=False)

@@ -3,7 +3,7 @@
 import argparse
 
 from rs_gpt4v_conversion.cli import say
-from rs_gpt4v_conversion.gpt4v.commands._opening import opened, requests_argument, sources_argument
+from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.commands._server import chosen, server_arguments, whole_at_least
 
 NAME = "submit"
@@ -29,7 +29,7 @@ def run(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.gpt4v.live.plan import Known
     from rs_gpt4v_conversion.gpt4v.live.state import load
 
-    config, generation, workspace = opened(parsed.sources, parsed.requests)
+    config, generation, workspace = exported(parsed.sources, parsed.requests)
     sdk_is_there()
     asked = server(parsed.base_url, parsed.key_env)
     with asking(workspace), batching(workspace), vendor(asked, say) as opened_vendor:
@@ -37,6 +37,7 @@ def run(parsed: argparse.Namespace) -> int:
         known = Known(paid=answered(workspace), pending=pending(config, generation, workspace, parsed.stage))
         made = submit(opened_vendor, parts, known, parsed.limit_batches)
         rows = [(part, state) for part in parts if (state := load(part)) is not None]
-    say(f"made {made} new batch{'' if made == 1 else 'es'}; next: rs-gpt4v gpt4v poll --wait")
+    command = f"rs-gpt4v gpt4v poll {parsed.sources} {workspace.folder} --wait"
+    say(f"made {made} new batch{'' if made == 1 else 'es'}; next: {command}")
     show(rows, as_json=parsed.json)
     return 0
