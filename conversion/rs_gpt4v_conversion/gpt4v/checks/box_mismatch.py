@@ -20,9 +20,7 @@ def check(case: Case, notes: Notes) -> None:
     if not isinstance(case.answer, LocalAnswer):
         return
     listed, objects = case.listed, case.facts.objects
-    known = [
-        (item, objects[listed[item.number - 1]]) for item in case.answer.objects if item.number <= len(listed)
-    ]
+    known = [(item, objects[listed[item.number - 1]]) for item in case.answer.objects if item.number <= len(listed)]
     _boxes(case, known, notes)
     same = sum(item.category == real.category for item, real in known)
     notes.pass_all(same)

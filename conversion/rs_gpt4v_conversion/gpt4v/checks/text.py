@@ -222,7 +222,9 @@ def pieces(answer: BaseModel) -> tuple[Piece, ...]:
     for form, texts in _TEXTS.items():
         if isinstance(answer, form):
             rows = list(texts(answer))
-            return tuple(Piece(*row, words) for row, words in zip(rows, tokens_of([row[0] for row in rows]), strict=True))
+            return tuple(
+                Piece(*row, words) for row, words in zip(rows, tokens_of([row[0] for row in rows]), strict=True)
+            )
     raise TypeError(f"{type(answer).__name__} is no answer of a stage")
 
 

@@ -81,8 +81,8 @@ def _check(parsed: argparse.Namespace) -> None:
 
 
 def _known_reason(reason: str) -> None:
+    from rs_gpt4v_conversion.gpt4v.answers.ledger import UNANSWERED
     from rs_gpt4v_conversion.gpt4v.checks import CHECKS
-    from rs_gpt4v_conversion.gpt4v.ledger import UNANSWERED
     from rs_gpt4v_conversion.gpt4v.records import Outcome
 
     # the other classes are of lines, and no request is pending for them
