@@ -1,14 +1,9 @@
 """The whole stage, command by command: a stub in a process of its own, six stages, live and in batches, a release."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +17,7 @@ from rs_gpt4v_conversion.gpt4v.records import STAGES, TASKS, Stage
 from rs_gpt4v_conversion.gpt4v.replies import read_reply, unfenced
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, read_index
 from shared import shared
+from stub_process import serving_stub
 
 pytest.importorskip("openai")
 
@@ -32,25 +28,13 @@ LIVE: tuple[Stage, ...] = ("local", "detail", "planning")
 MODEL = "gpt-4o-2024-11-20-stub"
 """As the stub returns it."""
 
+AT_ONCE = ("--batch-seconds", "0")
+
 FAULTS = {
     "refuse": 0.06, "refuse_text": 0.05, "content_filter": 0.05, "truncated": 0.06, "bad_json": 0.05, "fenced": 0.05,
     "schema_error": 0.06, "inconsistent": 0.1, "http_error": 0.04, "rate_limit": 0.06, "server_error": 0.06,
     "cut": 0.04, "expired": 0.05, "duplicate": 0.05,
 }  # fmt: skip
-
-
-@contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """The stub as a user starts it; gives its base URL."""
-    command = [sys.executable, "-m", "rs_gpt4v_conversion.gpt4v.stub", "--batch-seconds", "0", *options]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
 
 
 class Desk:
@@ -175,7 +159,7 @@ def holds(stage: Stage, content: dict[str, Any], said: list[str]) -> bool:
 
 
 def answered_at_once(desk: Desk) -> Path:
-    with serving() as url:
+    with serving_stub(*AT_ONCE) as url:
         rounds = desk.all_stages(url)
     assert rounds == {stage: [{}] for stage in STAGES}
     status = desk.told("status")["stages"]
@@ -198,7 +182,7 @@ def test_six_stages_on_the_drawn_sample(drawn: Desk) -> None:
 
 def test_three_rounds_answer_everything_whatever_goes_wrong(drawn: Desk) -> None:
     shares = [word for name, share in FAULTS.items() for word in ("--fault", f"{name}:{share}")]
-    with serving("--fault-attempts", "2", "--seed", "3", *shares) as url:
+    with serving_stub(*AT_ONCE, "--fault-attempts", "2", "--seed", "3", *shares) as url:
         rounds = drawn.all_stages(url)
     assert all(pending[-1] == {} for pending in rounds.values()), rounds
     assert max(map(len, rounds.values())) == 3, "the last round was needed"
