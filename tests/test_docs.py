@@ -1,5 +1,7 @@
 """Examples in the documentation run; what the documentation lists is there."""
 
+import contextlib
+import dataclasses
 import os
 import re
 import shlex
@@ -13,6 +15,7 @@ from http_server import serving
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.gpt4v.stub.api import Settings
 from rs_gpt4v_conversion.gpt4v.stub.server import StubServer
+from stub_process import serving_stub
 from tiny_models import tiny_llava
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,6 +70,55 @@ def test_the_examples_of_loading() -> None:
     assert [row["id"] for row in names["stream"]] == names["ds"]["id"][:]
     assert [row["id"] for row in names["rows"]] == names["ds"]["id"][:]
     assert list(next(iter(names["texts"]))) == ["id", "conversations"]
+
+
+def plain(text: str) -> list[str]:
+    """Lines without what another run, machine or version of Pillow says otherwise."""
+    text = re.sub(r"[\d,]+ a minute", "N a minute", text)
+    return re.sub(r"[\d,]+ bytes", "N bytes", re.sub(r"\d+:\d\d:\d\d", "H:MM:SS", text)).splitlines()
+
+
+def test_the_walk_through_the_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "generation.md"
+    (tmp_path / "sources.toml").write_text(blocks(page, "toml")[0])
+    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks(page, "console")), re.MULTILINE)
+    assert len(steps) > 15
+    with contextlib.ExitStack() as stack:
+        url = ""
+        for line, shown in steps:
+            words = shlex.split(line.removesuffix(" &"))
+            if words[0] == "python":
+                assert words[1:5] == ["-m", "rs_gpt4v_conversion.gpt4v.stub", "--port", "8900"]
+                url = stack.enter_context(serving_stub(*words[5:]))
+                continue
+            assert words[0] == "rs-gpt4v"
+            assert main([word.replace("http://127.0.0.1:8900/v1", url) for word in words[1:]]) == 0, line
+            out, err = capsys.readouterr()
+            if shown:
+                assert plain(err + out) == plain(shown), line
+    assert {path.name for path in (tmp_path / "rs-gpt4v" / "data").iterdir()} >= {
+        "detailed_description", "conversation", "task_planning"
+    }  # fmt: skip
+
+
+def test_every_check_and_key_of_the_generation_is_documented() -> None:
+    from rs_gpt4v_conversion.config import Generation
+    from rs_gpt4v_conversion.gpt4v.checks import CHECKS
+    from rs_gpt4v_conversion.gpt4v.records import STAGES
+
+    text = (ROOT / "docs" / "generation.md").read_text()
+    told = re.findall(r"^\| `\w+` \| (?:error|warn) \| .*$", text, re.MULTILINE)
+    assert told == [
+        f"| `{c.name}` | {c.severity} | {'all' if c.stages == STAGES else ', '.join(c.stages)} | {c.says} |"
+        for c in CHECKS.values()
+    ]
+    keys = re.findall(r"^\| `(\w+)` \| ", text.split("## Keys of [gpt4v]")[1], re.MULTILINE)
+    names = [field.name for field in dataclasses.fields(Generation)]
+    assert sorted(keys) == sorted("checks" if name == "severities" else name for name in names)
 
 
 def test_every_command_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,3 +132,11 @@ def test_no_answer_yet_is_no_mistake(workplace: Path, capsys: pytest.CaptureFixt
     build(load_config(workplace / "sources.toml"), workplace / "rs-gpt4v")
     assert "there is no such file yet" in capsys.readouterr().err
     assert not (workplace / "rs-gpt4v" / "prompts").exists()
+
+
+def test_answers_that_no_table_asks_for_are_pointed_at(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = workplace / "sources.toml"
+    config.write_text(config.read_text().split("[gpt4v]")[0])
+    build(load_config(config), workplace / "rs-gpt4v")
+    assert f"no [gpt4v] table, so the answers in {workplace / 'requests'} are not compiled" in capsys.readouterr().err
+    assert not (workplace / "rs-gpt4v" / "data" / "conversation").exists()

@@ -36,6 +36,7 @@ def gathered(config: Config, folder: Path, tally: Tally) -> Iterator[Ledger | No
         UsageError: A file is not what it should be.
     """
     if config.gpt4v is None:
+        _warn(config)
         yield None
         return
     tally.inputs[INPUTS] = _link(config, config.gpt4v, folder)
@@ -44,6 +45,13 @@ def gathered(config: Config, folder: Path, tally: Tally) -> Iterator[Ledger | No
         ledger.update(annotated(config), progress)
         progress.close()
         yield ledger
+
+
+def _warn(config: Config) -> None:
+    """Without the table the commands that ask work beside SOURCES.toml, and a user may wonder where the answers are."""
+    folder = config.path.parent / "requests"
+    if Workspace(folder).parts():
+        sys.stderr.write(f"{config.path}: no [gpt4v] table, so the answers in {folder} are not compiled\n")
 
 
 def _link(config: Config, generation: Generation, folder: Path) -> dict[str, str]:
