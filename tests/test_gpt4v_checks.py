@@ -148,6 +148,7 @@ def test_a_wrong_number_is_held_against_an_answer(text: str) -> None:
         "If there were nine ships, the harbor would be full.",
         "Are there nine ships?",
         "The harbor may hold nine ships.",
+        "Berths for eight ships line the basin.",
         "Several ships and many storage tanks.",
         "Three courts lie side by side.",
         "There are several harbors, three harbors to be exact.",  # sources mark a harbor pier by pier
@@ -211,6 +212,8 @@ def test_the_answer_to_how_many_is_a_count_even_without_the_noun() -> None:
         assert state(verdict)[:2] == (1, 1)
     for answer in ("Five.", "I can see 5 in the image.", "There are five ships moored along the pier."):
         assert state(conversation((question, answer))["count_mismatch"]) == (1, 1, 0), answer
+    for question in ("How many ships did you see?", "How many ships are depicted?"):
+        assert len(found(conversation((question, "There are three ships at the pier."))["count_mismatch"])) == 1
     partial = conversation(("How many ships are at the left pier?", "There are three ships."))["count_mismatch"]
     assert found(partial) == []
     assert found(conversation(("Is a ship at the left pier?", "There are no ships."))["count_mismatch"]) == []
@@ -496,6 +499,9 @@ def test_english_and_what_is_too_short_to_tell(text: str) -> None:
         "It is difficult to tell whether the ship moves.",
         "The exact number of ships is not clear.",
         "We are unable to identify the ships.",
+        "Unable to see the ships.",
+        "The ships can not be counted.",
+        "You cannot clearly see the pier.",
         "It is impossible to say without more information.",
         "The ground truth shows a ship.",
         "small_vehicle near the pier",
@@ -512,6 +518,9 @@ def test_leaks_and_refusals(text: str) -> None:
     [
         "The ships cannot pass under the bridge.",
         "Cars can not reach the island.",
+        "Drivers cannot see past the bend, and the pier cannot provide shelter.",
+        "Ships would be unable to count on the breakwater.",
+        "A truck could not be given way to.",
         "A ship listing to one side lies at the pier.",
         "Several objects lie on the pier, 12 of them white.",
         "The pier is 0.15 m high and 0.25 km long.",
@@ -546,9 +555,10 @@ def test_points_of_the_compass() -> None:
         "Ships lie in the SOUTHEASTERN corner.",
         "A west-facing slope.",
         "It runs eastward.",
+        "The NE corner is water.",
     ):
         assert len(found(detail(text)["compass"])) == 1, text
-    for text in ("The upper shore.", "A nest and yeast.", "Northampton.", "The least part."):
+    for text in ("The upper shore.", "A nest and yeast.", "Northampton.", "The least part.", "Ne plus ultra."):
         assert found(detail(text)["compass"]) == [], text
     assert found(detail("The north shore.")["compass"]) == ["description: 'The north shore.'"]
     named = facts(captions=("a ship of the North line at a pier .",))

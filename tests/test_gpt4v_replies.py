@@ -234,6 +234,11 @@ def test_a_line_that_is_no_object_says_where(line: bytes, found: str) -> None:
         ('```JSON\r\n{"a": "```"}\r\n```', '{"a": "```"}'),
         ('{"a": "```x```"}', '{"a": "```x```"}'),
         ("```json", "```json"),
+        ('```json {"a": 1}```', '{"a": 1}'),
+        ('Here is the answer:\n\n```json\n{"a": 1}\n```', '{"a": 1}'),
+        ('```\n{"a": 1}\n```\nThe ships are white.', '{"a": 1}'),
+        (' {"a": "```x```"}', ' {"a": "```x```"}'),
+        ("Three ``` and no more", "Three ``` and no more"),
     ],
 )
 def test_a_fence_around_an_answer_is_taken_off(text: str, bare: str) -> None:

@@ -17,7 +17,7 @@ from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Outcome, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS, FOREIGN
 from rs_gpt4v_conversion.records import BoxForm
 
-_READING = 1
+_READING = 2
 """To be raised where this package begins to read or class lines in another way: then a ledger is made again."""
 
 

@@ -47,7 +47,7 @@ _DECLINED = re.compile(
     r"|as an? (?:ai|artificial|large language)\b)",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"\s*```[A-Za-z0-9_-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*", re.DOTALL)
+_FENCE = re.compile(r"```[A-Za-z0-9_-]*\s*(.*\S)\s*```", re.DOTALL)
 
 
 def read_reply(line: bytes) -> Reply:
@@ -81,10 +81,10 @@ def unreadable(found: str) -> Reply:
 
 
 def unfenced(text: str) -> str:
-    """An answer without the code fence around it, if it has one."""
-    if "```" not in text:
+    """An answer without the code fence around it, if it has one, and without the words before and after that."""
+    if "```" not in text or text.lstrip()[:1] in ("{", "["):  # a fence within JSON is a part of it
         return text
-    match = _FENCE.fullmatch(text)
+    match = _FENCE.search(text)
     return match[1] if match else text
 
 

@@ -82,13 +82,14 @@ _LEADING = (
 """Before a number that counts what the whole image has, in its sentence: nothing but these."""
 
 _TRAILING = _PICTURE | word_set(
-    "visible present shown seen here in total overall altogether the this within are is can be clearly of them"
+    "visible present shown seen depicted pictured here in total overall altogether the this within are is can be clearly "
+    "of them"
 )
 """After the noun of such a number, up to the next comma or `and`: nothing but these."""
 
 _PARTS = word_set("left right top bottom upper lower center centre corner corners edge middle foreground background")
 _MORE = frozenset(("another", "additional", "more", "other", "others", "further", "plus"))
-_ASKING = _TRAILING | word_set("there do you see does contain show have we")
+_ASKING = _TRAILING | word_set("there do you see does contain show have we did could were")
 """After the noun of a question that asks how many there are in the whole image: nothing but these."""
 
 _MODIFIERS = 3
@@ -133,8 +134,8 @@ def _claim(mention: Mention, before: Claim | None) -> Claim | None:
     previous = words[start - 1] if start > begin else ""
     if previous in _LABELS:
         return None
-    if previous in ("most", "to") or (previous == "than" and words[start - 2] != "more"):
-        number = None  # at most so many
+    if previous in ("most", "to", "for") or (previous == "than" and words[start - 2] != "more"):
+        number = None  # at most so many, or room for so many
     exact = (
         not modified and piece.whole and (words[start] == "pair" or (said != "of" and said not in _VAGUE))
         and _opens_whole(words, begin, start, before, piece) and _closes_whole(words, mention.end, end)

@@ -21,7 +21,11 @@ def _leak(says: str, words: str, *patterns: str) -> _Leak:
     return _Leak(says, word_set(words), re.compile("|".join(patterns)))
 
 
-_KNOW = r"(?:determin|provid|identif|confirm|assist|help|discern|ascertain|tell|say|see\b|view|count|give|specif|verif)"
+_KNOW = r"(?:determin|identif|confirm|discern|ascertain|specif|verif)"
+_SPEAK = r"(?:provid|assist|help|tell|say|see\b|view|count|give\b)"
+"""Of a ship or a driver too, so that it takes the model as speaker, or nobody."""
+
+_SPEAKER = r"\b(?:i|we|you|one|image|picture)(?:['’]m| am| are| is|['’]re)?"
 
 _LEAKS = (
     _leak(
@@ -79,15 +83,24 @@ _LEAKS = (
         "a refusal",
         "cannot can't can’t unable couldn't couldn’t",
         rf"\b(?:cannot|can['’]t|couldn['’]t) (?:be )?(?:\w+ly )?{_KNOW}",
+        rf"\b(?:cannot|can['’]t|couldn['’]t) be (?:\w+ly )?{_SPEAK}",
+        rf"{_SPEAKER} (?:cannot|can['’]t|couldn['’]t) (?:\w+ly )?{_SPEAK}",
         rf"\bunable to {_KNOW}",
+        rf"(?:{_SPEAKER} |(?:^|\. ))unable to {_SPEAK}",
     ),
-    _leak("a refusal", "not", rf"\b(?:can|could) not (?:be )?(?:\w+ly )?{_KNOW}"),
+    _leak(
+        "a refusal",
+        "not",
+        rf"\b(?:can|could) not (?:be )?(?:\w+ly )?{_KNOW}",
+        rf"\b(?:can|could) not be (?:\w+ly )?{_SPEAK}",
+        rf"{_SPEAKER} (?:can|could) not (?:\w+ly )?{_SPEAK}",
+    ),
     _leak(
         "a hedge",
         "exact precise difficult hard impossible possible unclear clear challenging",
         r"\bno (?:exact|precise) (?:count|number)\b",
         r"\b(?:exact|precise) (?:count|number)[^.]{0,40}\b(?:not|cannot|can't|difficult|hard|unclear|impossible)\b",
-        rf"\b(?:difficult|hard|impossible|not possible|challenging) to (?:\w+ly )?{_KNOW}",
+        rf"\b(?:difficult|hard|impossible|not possible|challenging) to (?:\w+ly )?(?:{_KNOW}|{_SPEAK})",
         r"\b(?:it is|it's) (?:unclear|not clear)\b",
         r"\bnot clear from\b",
     ),
