@@ -631,7 +631,7 @@ def test_the_command_asks_and_says_what_came(workspace: Workspace, capsys: pytes
         done = json.loads(capsys.readouterr().out)
         assert (done["total"], done["answered"], done["left"], done["failed"]) == (2, 2, 0, {})
         assert done["tokens"]["prompt"] > 0 and done["tokens"]["completion"] > 0
-        assert main(command) == 0
+        assert main([*command, "--concurrency", "1"]) == 0  # answers in the order of the requests
         assert json.loads(capsys.readouterr().out)["answered"] == 8
         assert main(command) == 0
         assert "nothing to ask" in capsys.readouterr().err
