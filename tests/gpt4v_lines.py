@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 
 from rs_gpt4v_conversion.config import Generation
 from rs_gpt4v_conversion.gpt4v.answers.judging import Checks
+from rs_gpt4v_conversion.gpt4v.checks import Verdict
 from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Request, Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, index_line
 
@@ -81,22 +81,15 @@ def add(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    findings: tuple[Finding, ...]
-    claims: int
-    judged: int
-
-
 def _judge(
     stage: Stage, answer: BaseModel, facts: Facts, *, boxes: str, width: int, height: int
-) -> Mapping[str, _Verdict]:
+) -> Mapping[str, Verdict]:
     text = answer.model_dump_json()
     verdicts = {}
     for name, word in (("lie", "LIE"), ("slip", "SLIP")):
         found = text.count(word)
         findings = tuple(Finding(check=name, detail=f"says {word} of {facts.record}") for _ in range(found))
-        verdicts[name] = _Verdict(findings, found + 1, found)
+        verdicts[name] = Verdict(findings=findings, claims=found + 1, judged=found)
     return verdicts
 
 

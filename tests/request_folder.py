@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v_conversion.gpt4v.live.answered import final
+from rs_gpt4v_conversion.gpt4v.live.paid import final
 from rs_gpt4v_conversion.gpt4v.records import Request, Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace, index_line
 

@@ -14,8 +14,10 @@ from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.config import load_config
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.gates import check
-from rs_gpt4v_conversion.gpt4v.answers.gathering import INPUTS
+from rs_gpt4v_conversion.gpt4v.answers.gathering import INPUTS, gathered
 from rs_gpt4v_conversion.gpt4v.prompts import PROMPTS, prompt_text
+from rs_gpt4v_conversion.gpt4v.records import STAGES
+from rs_gpt4v_conversion.reading import Tally
 from rs_gpt4v_conversion.sample import SOURCES
 from rs_gpt4v_conversion.sample.generation import SOURCES as ASKED
 
@@ -79,7 +81,8 @@ def test_the_release_says_who_wrote_what_and_carries_the_prompts(release: Path) 
     assert {"refused", "truncated", "schema_error"} & {u["reason"] for u in manifest["generated"]["unfit"]}
     rejects = [json.loads(line) for line in (release / "rejects.jsonl").read_text().splitlines()]
     assert sum(r["stage"] == "gpt4v" for r in rejects) == sum(u["answers"] for u in manifest["generated"]["unfit"])
-    assert any(name.startswith("responses/") or name.endswith(".jsonl") for name in manifest["inputs"][INPUTS])
+    assert {f"{stage}-00001.index.jsonl" for stage in STAGES} < manifest["inputs"][INPUTS].keys()
+    assert "responses/000001-conversation-00001.jsonl" in manifest["inputs"][INPUTS]
     assert "`gpt4v-conversation/1`" in (release / "README.md").read_text()
     assert not [r for r in check(release) if r.count and r.severity == "error"]
 
@@ -106,6 +109,27 @@ def test_answers_in_place_and_imported_ones_give_the_same_release(workplace: Pat
     # the manifest names the files that were read
     assert {n for n in in_place if in_place[n] != imported.get(n)} == {"manifest.json"}
     assert in_place.keys() == imported.keys()
+
+
+def test_what_is_no_answer_file_does_not_stop_a_build_and_files_of_one_name_are_both_read(workplace: Path) -> None:
+    config = workplace / "sources.toml"
+    assert main(["gpt4v", "import", str(config)]) == 0
+    answers, other = workplace / "requests" / "answers", workplace / "other"
+    (answers / ".reserve").write_bytes(bytes(10))  # of a run that is at work
+    (answers / "notes.txt").write_text("mine")
+    other.mkdir()
+    # by its name it would be one that a run is still writing, whose last line without an end is left for later
+    line = '{"custom_id": "nobody", "response": null, "error": {"code": "server_error", "message": "no"}}'
+    (other / "run-detail.jsonl").write_text(line)
+    (workplace / "responses" / "run-detail.jsonl").write_text(line.replace("nobody", "somebody"))
+    responses = 'responses = ["responses/*.jsonl", "other/*.jsonl"]'
+    config.write_text(config.read_text().replace('responses = ["responses/*.jsonl"]', responses))
+    tally = Tally()
+    with gathered(load_config(config), workplace / "view", tally) as ledger:
+        assert ledger is not None and ledger.outcomes()[""] == {"unknown_id": 2}
+    read = [name for name in tally.inputs[INPUTS] if name.endswith("-run-detail.jsonl")]
+    assert len(read) == 2 and all(name.startswith("responses/") for name in read)
+    assert not [name for name in tally.inputs[INPUTS] if "notes" in name or "reserve" in name]
 
 
 def test_more_answers_make_another_release_of_the_same_folder(workplace: Path) -> None:

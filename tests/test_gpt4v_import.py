@@ -171,6 +171,12 @@ def test_status(desk: Desk) -> None:
             }
         },
         "foreign": {},
+        "lines": {
+            "detail": {
+                "duplicate": 1, "expired": 1, "lie": 1, "ok": 2, "refused": 1, "schema_error": 1, "truncated": 1,
+            },
+            "": {"bad_json": 1, "unknown_id": 1},
+        },
     }  # fmt: skip
 
 

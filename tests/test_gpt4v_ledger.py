@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from rs_gpt4v_conversion.gpt4v.answers import answer_files, intake, ledger
 from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.records import Accepted, Facts, Usage
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
+from rs_gpt4v_conversion.records import Object
 
 HARBOR, FIELD = "rsicd/train/harbor_1", "rsicd/train/field_1"
 FACTS = [Facts(record=HARBOR, captions=("a harbor",)), Facts(record=FIELD)]
@@ -76,7 +77,6 @@ def test_an_answer_is_accepted_and_read_again_from_its_line(tmp_path: Path) -> N
         assert book.outcomes() == {"detail": {"bad_json": 1, "expired": 1, "ok": 1}}
         (used,) = (u for u in book.usage() if u.model)
         assert (used.stage, used.lines, used.usage) == ("detail", 2, Usage(prompt=200, completion=20))
-        assert (book.known("detail-a"), book.known("x"), book.rounds("detail-a"), book.rounds("x")) == (1, 0, 1, 0)
 
 
 def test_each_reason_is_that_of_the_last_answer(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_request_that_was_exported_last_counts(tmp_path: Path) -> None:
         book.update(FACTS)
         assert book.status() == [("detail", "superseded", 1), ("detail", "unanswered", 2)]
         assert list(book.pending()) == ["detail-b", "detail-new"]
-        assert book.rounds("detail-b") == 2
+        assert book.rounds_by_stage() == {"detail": {1: 2, 2: 1}}
         accepted = book.accepted("detail", HARBOR)
         assert accepted is not None and accepted.content == GOOD  # until the new one is answered
         g.add(tmp_path, "000002-out.jsonl", g.lines(g.answer("detail-new", OTHER)))
@@ -467,3 +467,38 @@ def test_piece_by_piece_it_comes_to_the_same(events: list[tuple[str, list[Any], 
         with opened(folder) as book:
             book.update(FACTS)
         assert content(folder) == made_again(folder)
+
+
+# facts as JSON -------------------------------------------------------------------------------------------------------
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+OBJECTS = st.builds(
+    Object,
+    category=st.text(), bbox=st.none() | st.tuples(*[FLOATS] * 4), obb=st.none() | st.tuples(*[FLOATS] * 8),
+    difficult=st.booleans(), ignore=st.booleans(), number=st.integers(), iof=FLOATS,
+)  # fmt: skip
+WORDS = st.lists(st.text(), max_size=3).map(tuple)
+ALL_FACTS = st.builds(
+    Facts,
+    record=st.text(), width=st.none() | st.integers(), height=st.none() | st.integers(),
+    objects=st.lists(OBJECTS, max_size=4).map(tuple), searched=WORDS, uncertain=WORDS, captions=WORDS,
+    expressions=st.lists(st.tuples(st.integers(), st.text()), max_size=3).map(tuple),
+    modality=st.text(), gsd=st.none() | FLOATS,
+)  # fmt: skip
+
+
+@given(ALL_FACTS)
+def test_facts_come_back_as_they_went(facts: Facts) -> None:
+    text = intake.FACTS.dump_json(facts)
+    assert intake.FACTS.validate_json(text) == facts
+    assert intake.FACTS.dump_json(intake.FACTS.validate_json(text)) == text
+
+
+def test_every_field_of_facts_and_objects_is_kept() -> None:
+    """A new field of either record must be in the strategies above."""
+    assert {f.name for f in fields(Facts)} == {
+        "record", "width", "height", "objects", "searched", "uncertain", "captions", "expressions", "modality", "gsd",
+    }  # fmt: skip
+    assert {f.name for f in fields(Object)} == {
+        "category", "bbox", "obb", "difficult", "ignore", "number", "iof",
+    }  # fmt: skip

@@ -34,10 +34,10 @@ from request_folder import (
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.live import policy, running
-from rs_gpt4v_conversion.gpt4v.live.answered import answered, final
 from rs_gpt4v_conversion.gpt4v.live.client import REMOVED, server
 from rs_gpt4v_conversion.gpt4v.live.journal import Journal, close_torn_lines, error_line, response_line
 from rs_gpt4v_conversion.gpt4v.live.locking import asking
+from rs_gpt4v_conversion.gpt4v.live.paid import final, paid_answers
 from rs_gpt4v_conversion.gpt4v.live.plan import Known, Place, places, read, written
 from rs_gpt4v_conversion.gpt4v.live.rate import Pace
 from rs_gpt4v_conversion.gpt4v.live.running import Options, Tally, ask
@@ -67,7 +67,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def ask_all(workspace: Workspace, url: str, known: Known | None = None, **options: Any) -> Tally:
     """Ask whatever has no answer; the tally."""
-    tally, known = Tally(total=0), known or Known(paid=answered(workspace))
+    tally, known = Tally(total=0), known or Known(paid=paid_answers(workspace))
     ask(server(url, None), Options(**options), workspace, workspace.parts(), known, tally, limit=None, say=print)
     return tally
 
@@ -125,7 +125,7 @@ def test_what_has_answers_or_waits_in_a_batch_is_not_asked(workspace: Workspace)
     known = Known(paid={ids[0]: 1, ids[1]: 2, ids[2]: 1}, pending=set(ids))
     found = [(p.request.custom_id, p.path.name) for p in places(workspace.parts(), known)]
     assert found == [(ids[3], "global-00001.jsonl"), (ids[0], "global-00002.jsonl")]
-    assert not list(places(workspace.parts(), Known(paid={}, held=set(ids))))
+    assert not list(places(workspace.parts(), Known(paid={}, on_the_way=set(ids))))
     assert [p.request.custom_id for p in places(workspace.parts(), Known(paid={}, pending={ids[1]}))] == [ids[1]]
 
 
@@ -155,7 +155,8 @@ def test_lines_are_whole_whatever_the_body() -> None:
 def test_only_answers_count_as_paid() -> None:
     ok, text = completion(), b'"choices": []'
     assert final(response_line("a", 200, None, ok)) == "a"
-    assert final(response_line("a", 400, None, error("content_filter"))) == "a"
+    for code in ("content_filter", "ResponsibleAIPolicyViolation", "data_inspection_failed"):
+        assert final(response_line("a", 400, None, error(code))) == "a", code
     for line in (
         response_line("a", 400, None, error("invalid_image")),
         response_line("a", 500, None, b"<html>"),
@@ -197,7 +198,7 @@ def test_answers_do_not_depend_on_when_the_ledger_was_made(workspace: Workspace)
     ids = add_part(workspace, 5)
     with scripted(always(200, completion())) as fake:
         ask_all(workspace, fake.url)
-        paid = answered(workspace)
+        paid = paid_answers(workspace)
         ask_all(workspace, fake.url, Known(paid=paid, pending=set(ids)))
     assert len(fake.bodies) == 5
 
@@ -631,7 +632,7 @@ def test_the_command_asks_and_says_what_came(workspace: Workspace, capsys: pytes
         done = json.loads(capsys.readouterr().out)
         assert (done["total"], done["answered"], done["left"], done["failed"]) == (2, 2, 0, {})
         assert done["tokens"]["prompt"] > 0 and done["tokens"]["completion"] > 0
-        assert main(command) == 0
+        assert main([*command, "--concurrency", "1"]) == 0  # answers in the order of the requests
         assert json.loads(capsys.readouterr().out)["answered"] == 8
         assert main(command) == 0
         assert "nothing to ask" in capsys.readouterr().err

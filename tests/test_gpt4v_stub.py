@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -807,7 +808,7 @@ def test_relations_in_sentences() -> None:
 def test_answers_about_a_drawn_sample_pass_the_checks(tmp_path: Path) -> None:
     drawn = draw_sample(tmp_path / "sample", images=4)
     found, images = Counter[str](), 0
-    for spec in chosen_sources(load_config(drawn.sources_toml)):
+    for spec in chosen_sources(replace(load_config(drawn.sources_toml), gpt4v=None)):  # all that have anything to tell
         for subject in subjects(spec, Counter()):
             images += 1
             for stage, body in bodies(subject.facts, "obb").items():

@@ -2,16 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.config import Config, SourceSpec, load_config
 from rs_gpt4v_conversion.errors import UsageError
-from rs_gpt4v_conversion.gpt4v.answers.facts import facts_json, facts_of
 from rs_gpt4v_conversion.gpt4v.asking.subjects import NOTHING, chosen_sources, subjects
 from rs_gpt4v_conversion.gpt4v.listing import listed
 from rs_gpt4v_conversion.gpt4v.prompts import render
@@ -41,7 +38,9 @@ SILENT = {"rsvqa_lr", "rsvqa_hr", "rsvqaxben", "floodnet_vqa", "rsivqa", "llava"
 
 @pytest.fixture(scope="module")
 def config(sample: Path) -> Config:
-    return load_config(sample / "sources.toml")
+    """All sources of the sample, as if its [gpt4v] table named none."""
+    config = load_config(sample / "sources.toml")
+    return replace(config, gpt4v=None)
 
 
 def spec_of(config: Config, kind: str) -> SourceSpec:
@@ -258,48 +257,6 @@ def test_a_source_is_read_as_its_subjects_are_asked_for(config: Config) -> None:
     stream = subjects(replace(spec, source=replace(spec.source, read=read)), Counter())
     next(stream)
     assert begun <= 2
-
-
-# facts as JSON -------------------------------------------------------------------------------------------------------
-
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-OBJECTS = st.builds(
-    Object,
-    category=st.text(), bbox=st.none() | st.tuples(*[FLOATS] * 4), obb=st.none() | st.tuples(*[FLOATS] * 8),
-    difficult=st.booleans(), ignore=st.booleans(), number=st.integers(), iof=FLOATS,
-)  # fmt: skip
-WORDS = st.lists(st.text(st.characters(exclude_categories=())), max_size=3).map(tuple)
-FACTS = st.builds(
-    Facts,
-    record=st.text(), width=st.none() | st.integers(), height=st.none() | st.integers(),
-    objects=st.lists(OBJECTS, max_size=4).map(tuple), searched=WORDS, uncertain=WORDS, captions=WORDS,
-    expressions=st.lists(st.tuples(st.integers(), st.text()), max_size=3).map(tuple),
-    modality=st.text(), gsd=st.none() | FLOATS,
-)  # fmt: skip
-
-
-@given(FACTS)
-def test_facts_come_back_as_they_went(facts: Facts) -> None:
-    text = facts_json(facts)
-    assert facts_of(text) == facts
-    assert facts_json(facts_of(text)) == text
-    assert text.isascii() and "\n" not in text
-
-
-def test_every_field_of_facts_and_objects_is_kept() -> None:
-    """A new field of either record must be in the strategies above."""
-    assert {f.name for f in fields(Facts)} == {
-        "record", "width", "height", "objects", "searched", "uncertain", "captions", "expressions", "modality", "gsd",
-    }  # fmt: skip
-    assert {f.name for f in fields(Object)} == {
-        "category", "bbox", "obb", "difficult", "ignore", "number", "iof",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"objects": [["ship"]]}', '{"objects": [], "colour": 1}', "5"])
-def test_another_text_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="expected the facts of an image"):
-        facts_of(text)
 
 
 # real annotations ----------------------------------------------------------------------------------------------------

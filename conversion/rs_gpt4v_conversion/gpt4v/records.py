@@ -112,6 +112,16 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What the answers of one stage and model cost in tokens: all that came, usable or not."""
+
+    stage: Stage
+    model: str  # as the vendor returned it; empty where a line does not say
+    lines: int
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One line of an answer file, read, whatever vendor wrote it: not yet held against requests and annotations."""
 

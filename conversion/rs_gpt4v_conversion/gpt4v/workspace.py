@@ -8,6 +8,7 @@
     answers/000001-<name>.map.csv   what an import said about foreign lines
     ledger.sqlite              what became of every line: made from the files above, and made again where it is missing
     ledger.lock                held by the process that adds to the ledger
+    .export.lock, .asking.lock, .batches.lock  held by an export, by what sends questions, by what notes batches
 
 Requests and answers are plain files that are only ever added to; the ledger holds nothing that is not in them.
 """

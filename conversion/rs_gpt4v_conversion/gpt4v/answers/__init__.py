@@ -8,7 +8,6 @@ judging        whether an answer fits its stage's form, and what the checks hold
 ledger         what became of every request and line, looked up by programs
 ledger_tables  the tables behind it
 intake         what is new in the files, read into these tables
-facts          what is known of an image as a line of JSON, which the ledger keeps
 import_report  what became of the lines of some files, for people and programs
 gathering      a build's own view of all answers
 compiling      accepted answers become annotations

@@ -12,18 +12,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from rs_gpt4v_conversion.gpt4v.listing import listed
-from rs_gpt4v_conversion.gpt4v.records import TASKS, Accepted, Rejected, Stage, Subject
+from rs_gpt4v_conversion.gpt4v.records import TASKS, Accepted, Answers, Rejected, Stage, Subject
 from rs_gpt4v_conversion.reading import Generated
 from rs_gpt4v_conversion.records import Annotation, Flaw, Turn
 from rs_gpt4v_conversion.templates import DETAIL, PLANNING, Template, choose
 
 
-class Judged(Protocol):
-    """Where answers are looked up: the ledger, or a dictionary in a test."""
-
-    def accepted(self, stage: Stage, record: str) -> Accepted | None:
-        """The accepted answer of a stage about a record."""
-        ...
+class Judged(Answers, Protocol):
+    """Where it is also known why an answer was not accepted."""
 
     def rejected(self, stage: Stage, record: str) -> Rejected | None:
         """What became of the last answer where none was accepted; None where none came."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rs_gpt4v_conversion.config import Config, Generation
 from rs_gpt4v_conversion.files import sha256
-from rs_gpt4v_conversion.gpt4v.answers.answer_files import MAP
-from rs_gpt4v_conversion.gpt4v.answers.importing import annotated, response_files
+from rs_gpt4v_conversion.gpt4v.answers.answer_files import MAP, answer_files, next_answer_file
+from rs_gpt4v_conversion.gpt4v.answers.importing import annotated, kept_name, response_files
 from rs_gpt4v_conversion.gpt4v.answers.ledger import Ledger
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.progress import Progress
@@ -63,23 +63,25 @@ def _link(config: Config, generation: Generation, folder: Path) -> dict[str, str
         for path in (part.path, part.index):
             (folder / path.name).symlink_to(path.resolve())
         digests[part.index.name] = sha256(part.index)  # the requests themselves are large, and only their index is read
-    last = 0
-    for path in sorted(there.answers.iterdir()) if there.answers.is_dir() else ():
-        (here.answers / path.name).symlink_to(path.resolve())
-        digests[f"answers/{path.name}"] = sha256(path)
-        last = max(last, int(path.name.split("-")[0]))
+    imported = answer_files(there)
+    for file in imported:
+        _link_one(file.path, here.answers / file.path.name, f"answers/{file.path.name}", digests)
+    seen = {digests[f"answers/{file.path.name}"] for file in imported}
     found, empty = response_files(generation)
     for pattern in empty:
         sys.stderr.write(f"{config.path}, [gpt4v]: responses names {pattern}, and there is no such file yet\n")
-    for number, path in enumerate(found, last + 1):
-        digest = sha256(path)
-        if digest in digests.values():
-            continue  # imported already
-        name = f"{number:06d}-{path.name}"
-        (here.answers / name).symlink_to(path.resolve())
-        foreign = path.with_name(path.name + MAP)
-        if foreign.is_file():
-            (here.answers / (name + MAP)).symlink_to(foreign.resolve())
-            digests[foreign.name] = sha256(foreign)
-        digests[path.name] = digest
+    for number, path in enumerate(found, 1):
+        if (digest := sha256(path)) not in seen:  # else it was imported already, or is named twice
+            seen.add(digest)
+            # files of several folders may have one name
+            _link_one(path, next_answer_file(here, kept_name(path)), f"responses/{number:06d}-{path.name}", digests)
     return digests
+
+
+def _link_one(path: Path, link: Path, name: str, digests: dict[str, str]) -> None:
+    """Link an answer file and the map beside it, and enter their digests under a name."""
+    for ending in ("", MAP):
+        source = path.with_name(path.name + ending)
+        if source.is_file():
+            link.with_name(link.name + ending).symlink_to(source.resolve())
+            digests[name + ending] = sha256(source)

@@ -115,7 +115,7 @@ def _check(path: Path) -> None:
 
 def _store(workspace: Workspace, path: Path, rows: list[Row]) -> Stored:
     there = _same(workspace, path)
-    target = there.path if there else next_answer_file(workspace, _name(path))
+    target = there.path if there else next_answer_file(workspace, kept_name(path))
     if rows:
         _store_map(
             target.with_name(target.name + MAP), rows, path
@@ -137,7 +137,7 @@ def _same(workspace: Workspace, path: Path) -> AnswerFile | None:
     return next((file for file in alike if sha256(file.path) == digest), None)
 
 
-def _name(path: Path) -> str:
+def kept_name(path: Path) -> str:
     """A name that says where a file came from, and is taken for nothing else."""
     name = path.name.encode(errors="replace")[-_MOST_NAME:].decode(errors="replace")
     if name.startswith("run-"):

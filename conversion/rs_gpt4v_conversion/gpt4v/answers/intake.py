@@ -48,7 +48,7 @@ _PART_BITS = _LINE_BITS = 24
 _REQUESTS_AT_ONCE = 10_000
 
 FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
-"""How annotations are kept in a ledger."""
+"""How annotations are kept in a ledger: as JSON, from which the same values come back."""
 
 
 class Stale(Exception):
@@ -56,7 +56,7 @@ class Stale(Exception):
 
 
 @dataclass(slots=True)
-class _Known:
+class _Asked:
     """A request, as far as its answers matter."""
 
     id: int
@@ -79,17 +79,15 @@ class _Rows:
     answers: list[tuple[Any, ...]] = field(default_factory=list)
     foreign: list[tuple[Any, ...]] = field(default_factory=list)
     accepted: set[tuple[str, str]] = field(default_factory=set)  # stage and record of foreign answers
-    # by stage and check: claims, judged, findings, first example
-    verdicts: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0, 0]))
+    # by stage and check: claims, judged, findings
+    verdicts: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
-    def count(self, stage: Stage, name: str, place: int, claims: int, judged: int, findings: int) -> None:
+    def count(self, stage: Stage, name: str, claims: int, judged: int, findings: int) -> None:
         """Add what a check says of an answer."""
         sums = self.verdicts[stage, name]
         sums[0] += claims
         sums[1] += judged
         sums[2] += findings
-        if findings and not sums[3]:
-            sums[3] = place
 
 
 class Intake:
@@ -259,7 +257,7 @@ class Intake:
         if self.progress:
             self.progress.advance(len(items))
 
-    def _line(self, item: Item, reply: Reply, known: _Known | None, rows: "_Rows") -> None:
+    def _line(self, item: Item, reply: Reply, known: _Asked | None, rows: "_Rows") -> None:
         place = self.place << OFFSET_BITS | item.offset
         if known is not None:
             row = self._own(place, known, reply, rows)
@@ -277,15 +275,15 @@ class Intake:
             usage.prompt, usage.cached, usage.completion,
         ))  # fmt: skip
 
-    def _known(self, custom_ids: Collection[str]) -> dict[str, _Known]:
+    def _known(self, custom_ids: Collection[str]) -> dict[str, _Asked]:
         """The requests among some ids: one question to sqlite for all of them."""
         rows = self.connection.execute(
             "SELECT custom_id, id, stage, record, boxes, width, height, replies, answer, last, formed, reason "
             f"FROM requests WHERE custom_id IN ({','.join('?' * len(custom_ids))})", tuple(custom_ids)
         )  # fmt: skip
-        return {row[0]: _Known(*row[1:]) for row in rows}
+        return {row[0]: _Asked(*row[1:]) for row in rows}
 
-    def _own(self, place: int, known: _Known, reply: Reply, rows: "_Rows") -> "_Row":
+    def _own(self, place: int, known: _Asked, reply: Reply, rows: "_Rows") -> "_Row":
         row = self._judged_own(place, known, reply, rows)
         known.replies += 1
         if row.outcome is Outcome.OK and not row.held:
@@ -300,7 +298,7 @@ class Intake:
                 known.last, known.reason = place, row.held or row.outcome
         return row
 
-    def _judged_own(self, place: int, known: _Known, reply: Reply, rows: "_Rows") -> "_Row":
+    def _judged_own(self, place: int, known: _Asked, reply: Reply, rows: "_Rows") -> "_Row":
         if reply.outcome is not Outcome.OK:
             return _Row(reply.outcome, reply.detail)
         try:
@@ -310,17 +308,17 @@ class Intake:
         if known.answer is not None and known.answer < place:
             return _Row(Outcome.DUPLICATE, "an earlier answer to this request was accepted")
         asked = (known.boxes, known.width, known.height)
-        return self._judged(place, known.stage, known.record, answer, asked, rows)
+        return self._judged(known.stage, known.record, answer, asked, rows)
 
     def _foreign(self, place: int, meant: Meant, reply: Reply, rows: "_Rows") -> "_Row":
-        row = self._judged_foreign(place, meant, reply, rows)
+        row = self._judged_foreign(meant, reply, rows)
         accepted = row.outcome is Outcome.OK and not row.held
         if accepted:
             rows.accepted.add((meant.stage, meant.record))
         rows.foreign.append((place, meant.stage, meant.record, meant.prompt, meant.form, accepted))
         return row
 
-    def _judged_foreign(self, place: int, meant: Meant, reply: Reply, rows: "_Rows") -> "_Row":
+    def _judged_foreign(self, meant: Meant, reply: Reply, rows: "_Rows") -> "_Row":
         if reply.outcome is not Outcome.OK:
             return _Row(reply.outcome, reply.detail)
         try:
@@ -329,7 +327,7 @@ class Intake:
             return _Row(error.outcome, error.detail)
         if self._has_foreign(meant, rows):
             return _Row(Outcome.DUPLICATE, "an earlier answer of this stage about this record was accepted")
-        return self._judged(place, meant.stage, meant.record, answer, None, rows)
+        return self._judged(meant.stage, meant.record, answer, None, rows)
 
     def _has_foreign(self, meant: Meant, rows: "_Rows") -> bool:
         if (meant.stage, meant.record) in rows.accepted:
@@ -341,29 +339,23 @@ class Intake:
         return bool(row[0])
 
     def _judged(
-        self,
-        place: int,
-        stage: Stage,
-        record: str,
-        answer: BaseModel,
-        asked: tuple[BoxForm, int, int] | None,
-        rows: "_Rows",
+        self, stage: Stage, record: str, answer: BaseModel, asked: tuple[BoxForm, int, int] | None, rows: "_Rows"
     ) -> "_Row":
         if not self.has_facts:
             return _Row(Outcome.OK)
         found = self.connection.execute("SELECT value FROM facts WHERE record = ?", (record,)).fetchone()
         if found is None:
-            rows.count(stage, "", place, 1, 0, 0)
+            rows.count(stage, "", 1, 0, 0)
             return _Row(Outcome.OK)
         facts = FACTS.validate_json(found[0])
         boxes, width, height = asked or ("obb", facts.width or 0, facts.height or 0)
         judgement = self.judge.judge(stage, answer, facts, boxes=boxes, width=width, height=height)
         for name, claims, judged, findings in judgement.coverage:
-            rows.count(stage, name, place, claims, judged, findings)
+            rows.count(stage, name, claims, judged, findings)
         text = json.dumps([[f.check, f.detail] for f in judgement.findings], ensure_ascii=False)
         return _Row(Outcome.OK, "", judgement.held, text if judgement.findings else None)
 
-    def _write(self, rows: "_Rows", known: Iterable[_Known]) -> None:
+    def _write(self, rows: "_Rows", known: Iterable[_Asked]) -> None:
         write = self.connection.executemany
         write("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.answers)
         write("INSERT INTO foreign_answers VALUES (?, ?, ?, ?, ?, ?)", rows.foreign)
@@ -372,10 +364,10 @@ class Intake:
             ((k.replies, k.answer, k.last, k.formed, k.reason, k.id) for k in known),
         )
         write(
-            "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "claims = claims + excluded.claims, judged = judged + excluded.judged, "
-            "findings = findings + excluded.findings, example = coalesce(example, excluded.example)",
-            ((self.place, *key, *sums[:3], sums[3] or None) for key, sums in rows.verdicts.items()),
+            "findings = findings + excluded.findings",
+            ((self.place, *key, *sums) for key, sums in rows.verdicts.items()),
         )
 
 

@@ -1,12 +1,11 @@
 """Whether an answer fits its stage's form, and what the checks of consistency hold against it."""
 
 import hashlib
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,27 +16,11 @@ from rs_gpt4v_conversion.gpt4v.records import Facts, Finding, Outcome, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS, FOREIGN
 from rs_gpt4v_conversion.records import BoxForm
 
+if TYPE_CHECKING:
+    from rs_gpt4v_conversion.gpt4v.checks import Verdict
+
 _READING = 2
 """To be raised where this package begins to read or class lines in another way: then a ledger is made again."""
-
-
-class Verdict(Protocol):
-    """What one check says of one answer."""
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What it holds against it."""
-        ...
-
-    @property
-    def claims(self) -> int:
-        """Statements of the answer that are of the check's kind."""
-        ...
-
-    @property
-    def judged(self) -> int:
-        """Those of them that the annotations allow to judge."""
-        ...
 
 
 class Judging(Protocol):
@@ -45,14 +28,14 @@ class Judging(Protocol):
 
     def __call__(
         self, stage: Stage, answer: BaseModel, facts: Facts, *, boxes: BoxForm, width: int, height: int
-    ) -> Mapping[str, Verdict]:
+    ) -> "Mapping[str, Verdict]":
         """The verdicts of an answer by names of checks."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """All checks: those of this package, or others in a test."""
+    """What answers are held against."""
 
     severities: Mapping[str, str]  # each check's own, `off`, `warn` or `error`, by name
     judge: Judging
@@ -61,12 +44,13 @@ class Checks:
 
 def load_checks() -> Checks:
     """The checks of this package; their version is a digest of their code."""
-    package = importlib.import_module("rs_gpt4v_conversion.gpt4v.checks")
+    from rs_gpt4v_conversion.gpt4v import checks  # only where something is judged: they bring numpy along
+
     digest = hashlib.sha256()
-    for path in sorted(Path(package.__path__[0]).glob("*.py")):
+    for path in sorted(Path(checks.__path__[0]).glob("*.py")):
         digest.update(path.read_bytes())
-    severities = {name: check.severity for name, check in package.CHECKS.items()}
-    return Checks(severities=severities, judge=package.judge, version=digest.hexdigest())
+    severities = {name: check.severity for name, check in checks.CHECKS.items()}
+    return Checks(severities=severities, judge=checks.judge, version=digest.hexdigest())
 
 
 def read_answer(stage: Stage, text: str) -> BaseModel:

@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,7 +24,7 @@ from rs_gpt4v_conversion.gpt4v.answers.intake import FACTS, Intake, Stale
 from rs_gpt4v_conversion.gpt4v.answers.judging import Checks, Judge, Unfit, load_checks, read_answer, read_foreign
 from rs_gpt4v_conversion.gpt4v.answers.ledger_tables import OFFSET_BITS, clear, open_tables, remove_tables
 from rs_gpt4v_conversion.gpt4v.answers.replies import read_reply
-from rs_gpt4v_conversion.gpt4v.records import STAGES, Accepted, Facts, Rejected, Stage, Usage
+from rs_gpt4v_conversion.gpt4v.records import STAGES, Accepted, Facts, Rejected, Stage, Usage, Used
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 from rs_gpt4v_conversion.progress import Progress
 
@@ -41,16 +40,6 @@ _IDS_AT_ONCE = 10_000
 
 class BusyError(UsageError):
     """Another process is updating the ledger."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """What the answers of one stage and model cost in tokens: all that came, usable or not."""
-
-    stage: Stage
-    model: str  # as the vendor returned it; empty where a line does not say
-    lines: int
-    usage: Usage
 
 
 class Ledger:
@@ -197,15 +186,6 @@ class Ledger:
         """Whether it was ever given annotations to hold answers against."""
         row = self.connection.execute("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'facts')").fetchone()
         return bool(row[0])
-
-    def known(self, custom_id: str) -> bool:
-        """Whether a request with this id was exported."""
-        return self.rounds(custom_id) > 0
-
-    def rounds(self, custom_id: str) -> int:
-        """How many times a request was exported; 0 if never."""
-        row = self.connection.execute("SELECT round FROM requests WHERE custom_id = ?", (custom_id,)).fetchone()
-        return int(row[0]) if row else 0
 
     def accepted(self, stage: Stage, record: str) -> Accepted | None:
         """The accepted answer of a stage about a record, read again from its line.

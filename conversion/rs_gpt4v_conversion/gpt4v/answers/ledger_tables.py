@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 """Of the tables; a ledger of another one is made again."""
 
 OFFSET_BITS = 40
@@ -74,7 +74,6 @@ CREATE TABLE verdicts (
     claims INTEGER NOT NULL,
     judged INTEGER NOT NULL,
     findings INTEGER NOT NULL,
-    example INTEGER,             -- the first answer with a finding
     PRIMARY KEY (place, stage, name)
 ) WITHOUT ROWID;
 """

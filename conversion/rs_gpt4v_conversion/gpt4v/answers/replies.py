@@ -32,10 +32,11 @@ MOST_DETAIL = 300
 """Characters that are kept of a message or a name: a vendor's may be of any length."""
 
 _EXPIRED = frozenset({"batch_expired"})
-_FILTERED = frozenset({
+FILTERED = frozenset({
     "content_filter", "content_policy_violation", "moderation_blocked", "ResponsibleAIPolicyViolation",
     "responsible_ai_policy_violation", "data_inspection_failed", "sensitive", "1301",
 })  # fmt: skip
+"""Codes by which vendors say that their filter took the question or the answer."""
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 _FAILED = frozenset({"failed", "cancelled", "network_error", "error"})
 
@@ -137,12 +138,12 @@ def _failure(error: dict[str, Any], status: Any, finish: str) -> tuple[Outcome, 
     """What kept the model from answering, if anything did."""
     message = ""
     if error:
-        codes, message = _codes(error), _message(error)
-        if codes & _EXPIRED:
+        said, message = codes(error), _message(error)
+        if said & _EXPIRED:
             return Outcome.EXPIRED, message
-        if codes & _FILTERED:
+        if said & FILTERED:
             return Outcome.CONTENT_FILTER, message
-    if finish in _FILTERED:
+    if finish in FILTERED:
         return Outcome.CONTENT_FILTER, message or f"ended by {finish}"
     if type(status) is int and status >= 400:
         return Outcome.HTTP_ERROR, ": ".join(filter(None, (f"status {status}", message)))[:MOST_DETAIL]
@@ -164,8 +165,8 @@ def _error(line: dict[str, Any], body: Any) -> dict[str, Any]:
     return {}
 
 
-def _codes(error: dict[str, Any]) -> set[str]:
-    """All that names the kind of an error: Azure says in `innererror` what it was."""
+def codes(error: dict[str, Any]) -> set[str]:
+    """All that names the kind of an error object: Azure says in `innererror` what it was."""
     codes = {str(error[k]) for k in ("code", "type") if isinstance(error.get(k), str | int)}
     inner = error.get("innererror") or error.get("inner_error")
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):

@@ -5,13 +5,13 @@ import importlib.resources
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import yaml
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.asking.tokens import GPT_4O, ImageRule, Rule
-from rs_gpt4v_conversion.gpt4v.records import Request, Stage, Usage
+from rs_gpt4v_conversion.gpt4v.records import Request, Stage, Usage, Used
 
 MILLION = 1_000_000
 
@@ -183,26 +183,6 @@ def expected(requests: Iterable[Request], table: Table) -> list[Cost]:
         Cost(stage=stage, model=model, count=count, usage=usage, price=table.price(model))
         for (stage, model), (count, usage) in sums.items()
     ]
-
-
-class Used(Protocol):
-    """What came back for one stage from one model, as the ledger adds it up."""
-
-    @property
-    def stage(self) -> Stage:
-        """Of the questions."""
-
-    @property
-    def model(self) -> str:
-        """As the vendor returned it; empty where it said none."""
-
-    @property
-    def lines(self) -> int:
-        """Number of answers."""
-
-    @property
-    def usage(self) -> Usage:
-        """As the vendor counted."""
 
 
 def billed(used: Iterable[Used], table: Table) -> list[Cost]:

@@ -1,7 +1,6 @@
 """What the commands that ask a server have in common."""
 
 import argparse
-from collections.abc import Callable
 
 from rs_gpt4v_conversion.gpt4v.records import STAGES
 from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace
@@ -25,27 +24,3 @@ def server_arguments(parser: argparse.ArgumentParser) -> None:
 def chosen(workspace: Workspace, stage: str | None) -> list[Part]:
     """The request files of a stage, or of all."""
     return [part for part in workspace.parts() if stage in (None, part.stage)]
-
-
-def at_least(least: float) -> Callable[[str], float]:
-    """A type of argument: a number that is not less."""
-
-    def number(text: str) -> float:  # the name stands in messages
-        value = float(text)
-        if not least <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is no number of at least {least:g}")
-        return value
-
-    return number
-
-
-def whole_at_least(least: int) -> Callable[[str], int]:
-    """A type of argument: a whole number that is not less."""
-
-    def whole_number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
-        return value
-
-    return whole_number

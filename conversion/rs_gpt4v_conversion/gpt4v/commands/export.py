@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rs_gpt4v_conversion.cli import give, say
 from rs_gpt4v_conversion.config import Config, Generation, Structured
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.commands._numbers import whole_at_least
 from rs_gpt4v_conversion.gpt4v.commands._opening import answered, opened, requests_argument, sources_argument
 from rs_gpt4v_conversion.gpt4v.records import NEEDS, STAGES
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
@@ -34,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=STAGES, required=True, help="what is asked")
     parser.add_argument("--source", metavar="NAME", help="images of this source only")
     parser.add_argument("--split", metavar="S", help="images of this split only")
-    parser.add_argument("--limit", type=_whole, metavar="N", help="at most N images, the same in all stages")
+    parser.add_argument("--limit", type=whole_at_least(1), metavar="N", help="at most N images, the same in all stages")
     parser.add_argument("--pending", action="store_true", help="once more what has no accepted answer")
     parser.add_argument("--reason", metavar="R", help="with --pending: only what failed for this reason, see status")
     parser.add_argument("--model", metavar="M", help="who is asked (`model` of [gpt4v])")
@@ -42,9 +43,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--structured", choices=get_args(Structured), help="how the form of the answer is told (json_schema)"
     )
-    parser.add_argument("--max-requests", type=_whole, metavar="N", help="requests in a file at most (50,000)")
-    parser.add_argument("--max-bytes", type=_whole, metavar="N", help="bytes of a file at most (200,000,000)")
-    parser.add_argument("--workers", type=_whole, default=os.cpu_count() or 1, metavar="N", help="processes")
+    parser.add_argument(
+        "--max-requests", type=whole_at_least(1), metavar="N", help="requests in a file at most (50,000)"
+    )
+    parser.add_argument(
+        "--max-bytes", type=whole_at_least(1), metavar="N", help="bytes of a file at most (200,000,000)"
+    )
+    parser.add_argument("--workers", type=whole_at_least(1), default=os.cpu_count() or 1, metavar="N", help="processes")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -160,10 +165,3 @@ def _as_json(exported: "Exported") -> dict[str, Any]:
             for reason, count in exported.left_out.most_common()
         ],
     }  # fmt: skip
-
-
-def _whole(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
-    return number

@@ -3,8 +3,9 @@
 import argparse
 
 from rs_gpt4v_conversion.cli import say
+from rs_gpt4v_conversion.gpt4v.commands._numbers import at_least
 from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
-from rs_gpt4v_conversion.gpt4v.commands._server import at_least, chosen, server_arguments
+from rs_gpt4v_conversion.gpt4v.commands._server import chosen, server_arguments
 
 NAME = "poll"
 HELP = "show how far the batches are, or wait for them"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from rs_gpt4v_conversion.cli import give, say
 from rs_gpt4v_conversion.errors import UsageError
+from rs_gpt4v_conversion.gpt4v.commands._numbers import at_least, whole_at_least
 from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
-from rs_gpt4v_conversion.gpt4v.commands._server import at_least, chosen, server_arguments, whole_at_least
+from rs_gpt4v_conversion.gpt4v.commands._server import chosen, server_arguments
 from rs_gpt4v_conversion.tables import counted
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Ask, and say what came; 1 where requests were given up, which the same command asks again."""
     from rs_gpt4v_conversion.gpt4v.commands._standing import classes, pending
-    from rs_gpt4v_conversion.gpt4v.live.answered import answered
-    from rs_gpt4v_conversion.gpt4v.live.batches import held
+    from rs_gpt4v_conversion.gpt4v.live.batches import on_the_way
     from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
     from rs_gpt4v_conversion.gpt4v.live.locking import asking
+    from rs_gpt4v_conversion.gpt4v.live.paid import paid_answers
     from rs_gpt4v_conversion.gpt4v.live.plan import Known
     from rs_gpt4v_conversion.gpt4v.live.running import Options, Tally, ask
 
@@ -62,11 +63,13 @@ def run(parsed: argparse.Namespace) -> int:
     tally = Tally(total=0)
     with asking(workspace):
         parts = chosen(workspace, parsed.stage)
-        on_the_way = frozenset(held(parts))
-        if on_the_way:
-            say(f"not asked: {counted(len(on_the_way), 'request')} whose answers are on their way in batches")
+        batched = frozenset(on_the_way(parts))
+        if batched:
+            say(f"not asked: {counted(len(batched), 'request')} whose answers are on their way in batches")
         known = Known(
-            paid=answered(workspace), pending=pending(config, generation, workspace, parsed.stage), held=on_the_way
+            paid=paid_answers(workspace),
+            pending=pending(config, generation, workspace, parsed.stage),
+            on_the_way=batched,
         )
         ended = False
         try:

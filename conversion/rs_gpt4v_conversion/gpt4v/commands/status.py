@@ -37,7 +37,10 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _status(ledger: "Ledger") -> dict[str, Any]:
-    """By stage: requests whose place no other took, answered ones, pending ones by reason, and all by round."""
+    """By stage: requests whose place no other took, answered ones, pending ones by reason, and all by round.
+
+    And the lines of answer files by stage and what became of them.
+    """
     from rs_gpt4v_conversion.gpt4v.answers.ledger import ACCEPTED, SUPERSEDED
 
     stages: dict[str, dict[str, Any]] = {}
@@ -51,7 +54,7 @@ def _status(ledger: "Ledger") -> dict[str, Any]:
             said[reason] = count
         else:
             said["pending"][reason] = count
-    return {"stages": stages, "foreign": ledger.foreign()}
+    return {"stages": stages, "foreign": ledger.foreign(), "lines": ledger.outcomes()}
 
 
 def _text(status: dict[str, Any]) -> str:

@@ -3,8 +3,9 @@
 import argparse
 
 from rs_gpt4v_conversion.cli import say
+from rs_gpt4v_conversion.gpt4v.commands._numbers import whole_at_least
 from rs_gpt4v_conversion.gpt4v.commands._opening import exported, requests_argument, sources_argument
-from rs_gpt4v_conversion.gpt4v.commands._server import chosen, server_arguments, whole_at_least
+from rs_gpt4v_conversion.gpt4v.commands._server import chosen, server_arguments
 
 NAME = "submit"
 HELP = "upload request files and make a batch of each, which the vendor answers within a day for half the price"
@@ -22,10 +23,10 @@ def run(parsed: argparse.Namespace) -> int:
     """Submit, and show the batches."""
     from rs_gpt4v_conversion.gpt4v.commands._batches import show
     from rs_gpt4v_conversion.gpt4v.commands._standing import pending
-    from rs_gpt4v_conversion.gpt4v.live.answered import answered
     from rs_gpt4v_conversion.gpt4v.live.batches import submit, vendor
     from rs_gpt4v_conversion.gpt4v.live.client import sdk_is_there, server
     from rs_gpt4v_conversion.gpt4v.live.locking import asking, batching
+    from rs_gpt4v_conversion.gpt4v.live.paid import paid_answers
     from rs_gpt4v_conversion.gpt4v.live.plan import Known
     from rs_gpt4v_conversion.gpt4v.live.state import load
 
@@ -34,7 +35,7 @@ def run(parsed: argparse.Namespace) -> int:
     asked = server(parsed.base_url, parsed.key_env)
     with asking(workspace), batching(workspace), vendor(asked, say) as opened_vendor:
         parts = chosen(workspace, parsed.stage)
-        known = Known(paid=answered(workspace), pending=pending(config, generation, workspace, parsed.stage))
+        known = Known(paid=paid_answers(workspace), pending=pending(config, generation, workspace, parsed.stage))
         made = submit(opened_vendor, parts, known, parsed.limit_batches)
         rows = [(part, state) for part in parts if (state := load(part)) is not None]
     command = f"rs-gpt4v gpt4v poll {parsed.sources} {workspace.folder} --wait"

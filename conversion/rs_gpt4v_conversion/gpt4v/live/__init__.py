@@ -4,7 +4,7 @@ client    the server and its key: the SDK behind them, errors in words, the key 
 policy    what a failed attempt means: ask again and when, give up, stop everything
 rate      requests and tokens a minute
 plan      which requests are to be asked, and their bodies
-answered  what the answer files hold already
+paid      which answers were paid for already
 journal   the answer files that `run` writes
 running   what `run` does
 calls     one call after the other, repeated where that may help

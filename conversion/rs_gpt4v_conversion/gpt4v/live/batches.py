@@ -78,7 +78,7 @@ def vendor(server: Server, say: Callable[[str], None]) -> Iterator[Vendor]:
         yield Vendor(server=server, client=client, say=say)
 
 
-def held(parts: Sequence[Part]) -> Iterator[str]:
+def on_the_way(parts: Sequence[Part]) -> Iterator[str]:
     """The ids of requests whose answers are on their way in a batch."""
     for part in parts:
         state = load(part)

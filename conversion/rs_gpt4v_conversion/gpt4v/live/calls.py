@@ -1,6 +1,5 @@
 """One call of the server after the other, repeated where that may help."""
 
-import itertools
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -42,7 +41,9 @@ def call(server: Server, what: str, function: Callable[[], T], *, retries: int =
     import httpx2
     import openai
 
-    for attempt in itertools.count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return function()
         except openai.APIStatusError as error:
@@ -55,4 +56,3 @@ def call(server: Server, what: str, function: Callable[[], T], *, retries: int =
         if failure.fatal or not failure.again or attempt > retries:
             raise CallError(server, failure, what) from None
         time.sleep(policy.pause(attempt, failure.wait))
-    raise RuntimeError("unreachable")

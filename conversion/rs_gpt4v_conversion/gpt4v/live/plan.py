@@ -39,12 +39,12 @@ class Known:
 
     paid: Mapping[str, int]  # answers that came, by id
     pending: Collection[str] | None = None  # ids without an accepted answer; None: all
-    held: Collection[str] = frozenset()  # ids whose answers are on their way in a batch
+    on_the_way: Collection[str] = frozenset()  # ids whose answers will come by a batch
 
     def wanted(self, request: Request) -> bool:
         """Whether a request is to be asked."""
         name = request.custom_id
-        if self.paid.get(name, 0) >= request.round or name in self.held:
+        if self.paid.get(name, 0) >= request.round or name in self.on_the_way:
             return False
         return self.pending is None or name in self.pending
 

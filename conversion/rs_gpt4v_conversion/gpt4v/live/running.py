@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.files import disk_trouble
 from rs_gpt4v_conversion.gpt4v.live import policy
-from rs_gpt4v_conversion.gpt4v.live.answered import is_final
 from rs_gpt4v_conversion.gpt4v.live.client import Server, asynchronous
 from rs_gpt4v_conversion.gpt4v.live.journal import Journal, close_torn_lines, error_line, response_line
+from rs_gpt4v_conversion.gpt4v.live.paid import is_final
 from rs_gpt4v_conversion.gpt4v.live.plan import Known, Place, places, read
 from rs_gpt4v_conversion.gpt4v.live.policy import Failure
 from rs_gpt4v_conversion.gpt4v.live.rate import Rate

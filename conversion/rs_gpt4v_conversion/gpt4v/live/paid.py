@@ -1,4 +1,4 @@
-"""What the answer files hold already: the plain files are asked, so that nothing hangs on when a ledger was updated."""
+"""Which answers were paid for already: plain files say so, and nothing hangs on when a ledger was updated."""
 
 import json
 from collections import Counter
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rs_gpt4v_conversion.gpt4v.answers.answer_files import answer_files
+from rs_gpt4v_conversion.gpt4v.answers.replies import FILTERED, codes
 from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 
-FILTERED = ("content_filter", "content_policy_violation")
-"""Codes of errors that are an answer: the same question is refused again."""
 
-
-def answered(workspace: Workspace) -> Counter[str]:
+def paid_answers(workspace: Workspace) -> Counter[str]:
     """How many answers were paid for, by id, as far as answer files of JSON lines say."""
     count: Counter[str] = Counter()
     for answer_file in answer_files(workspace):
@@ -40,11 +38,11 @@ def final(line: bytes) -> str | None:
 
 
 def is_final(status: int, body: Mapping[str, Any]) -> bool:
-    """Whether the vendor answered, be it with a refusal by its filter.
+    """Whether the vendor answered, be it with a refusal by its filter: the same question is refused again.
 
     Some servers send errors with status 200.
     """
     error = body.get("error")
     if not error or body.get("choices") or body.get("output"):
         return 200 <= status < 300
-    return isinstance(error, dict) and error.get("code") in FILTERED
+    return isinstance(error, dict) and not FILTERED.isdisjoint(codes(error))
