@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rs_gpt4v_conversion import cli
 from rs_gpt4v_conversion.cli import main
 from rs_gpt4v_conversion.sources import known_sources
 
@@ -106,3 +107,28 @@ def test_the_installed_command_answers(tmp_path: Path) -> None:
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, env={**os.environ})
     for name in ("sample", "plan", "build", "check", "stats", "look"):
         assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "requests", "files"),
+    [
+        ("export a.toml folder --stage local", "folder", None),
+        ("export a.toml --stage local folder", "folder", None),
+        ("export a.toml --stage local", None, None),
+        ("import a.toml x.jsonl y.jsonl --map m.csv", None, ["x.jsonl", "y.jsonl"]),
+        ("import a.toml --map m.csv x.jsonl y.jsonl", None, ["x.jsonl", "y.jsonl"]),
+        ("import a.toml x.jsonl --map m.csv y.jsonl", None, ["x.jsonl", "y.jsonl"]),
+    ],
+)
+def test_the_last_argument_may_come_after_options(words: str, requests: str | None, files: list[str] | None) -> None:
+    parsed = cli._parsed(["gpt4v", *words.split()])
+    assert parsed.requests == (requests and Path(requests))
+    assert getattr(parsed, "files", None) == (files and [Path(f) for f in files])
+
+
+@pytest.mark.parametrize("words", ["gpt4v export a.toml b --stage local c", "plan a.toml b", "gpt4v status a.toml --x"])
+def test_what_is_too_much_is_an_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli._parsed(words.split())
+    assert stopped.value.code == 2
+    assert "unrecognized arguments" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from rs_gpt4v_conversion.errors import ConversionError, GateError, UsageError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parsed(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
@@ -31,6 +31,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("rs-gpt4v: interrupted; run the same command again, finished work is kept")
         return 130
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; an optional last argument may also come after options, which argparse alone does not take."""
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    late = getattr(parsed, "late", None)
+    if rest and late is not None and not any(word.startswith("-") for word in rest):
+        if isinstance(getattr(parsed, late), list):
+            setattr(parsed, late, [*getattr(parsed, late), *map(Path, rest)])
+            rest = []
+        elif getattr(parsed, late) is None and len(rest) == 1:
+            setattr(parsed, late, Path(rest[0]))
+            rest = []
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return parsed
 
 
 def say(text: str) -> None:

@@ -25,6 +25,7 @@ def requests_argument(parser: argparse.ArgumentParser) -> None:
         "requests", type=Path, nargs="?", metavar="REQUESTS",
         help="the folder of requests and answers (`requests` of [gpt4v], or `requests` beside SOURCES.toml)",
     )  # fmt: skip
+    parser.set_defaults(late="requests")
 
 
 def opened(sources: Path, requests: Path | None) -> tuple[Config, Generation, Workspace]:

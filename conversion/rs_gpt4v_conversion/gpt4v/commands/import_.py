@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "files", type=Path, nargs="*", metavar="FILES",
         help="JSON lines, JSON documents or arrays of them (`responses` of [gpt4v])",
     )  # fmt: skip
+    parser.set_defaults(late="files")
     parser.add_argument(
         "--requests", type=Path, metavar="DIR",
         help="the folder of requests and answers (`requests` of [gpt4v], or `requests` beside SOURCES.toml)",
