@@ -240,18 +240,18 @@ answer_tokens: 10
 
 ## system
 
-Look at {{image}}.
+Look.
 
 ## user
 
-{{scene}} {{objects}} {{rest}}
+{{image}} {{scene}} {{objects}} {{rest}}
 """
 
 
 def test_a_prompt_of_this_form_is_read() -> None:
     prompt = parse_prompt(MADE, "x.md")
     assert (prompt.name, prompt.answer_tokens_each, prompt.user) == (
-        "gpt4v-detail/1", 0, "{{scene}} {{objects}} {{rest}}",
+        "gpt4v-detail/1", 0, "{{image}} {{scene}} {{objects}} {{rest}}",
     )  # fmt: skip
 
 
@@ -268,6 +268,7 @@ def test_a_prompt_of_this_form_is_read() -> None:
         ("DetailAnswer", "GlobalAnswer", "x.md: schema is 'GlobalAnswer', expected 'DetailAnswer'"),
         ("{{scene}}", "{{scenery}}", "x.md: unknown placeholder 'scenery'"),
         ("{{scene}}", "", "x.md: unused placeholder 'scene'"),
+        ("Look.", "Look at {{image}}.", "x.md: placeholder 'image' in the system message, which takes only 'boxes'"),
         ("## user", "## User", r"x.md: found the sections \['User', 'system'\]"),
         ("## user", "## system", "x.md: a section comes twice"),
         ("## system", "Hello\n## system", "x.md: found text before the first section"),

@@ -165,8 +165,8 @@ def _to_side(gap: float, side: float) -> float:
     return gap * side / (side * side) * side
 
 
-def _intersection(a: BBox, b: BBox) -> float:
-    """The area that two upright boxes share, which touch at least."""
+def _intersection(a: Sequence[float], b: Sequence[float]) -> float:
+    """The area that two upright boxes share, which touch at least; x1 y1 x2 y2 of each."""
     return (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1]))
 
 
