@@ -150,7 +150,6 @@ class Described:
         self.positions = listed(facts)
         self._extents = {i: box for i in self.positions if (box := extent(facts.objects[i])) is not None}
         self._small = self._too_small()
-        self._categories = [plain(facts.objects[i].category) for i in self.positions]
         self._called: dict[int, list[str]] = defaultdict(list)
         for i, text in facts.expressions:
             self._called[i].append(text)
@@ -248,6 +247,10 @@ class Described:
     def _neighbours(self, number: int) -> str:
         named = [f"{n.relation} {n.other + 1} ({self._categories[n.other]})" for n in self._near[number - 1]]
         return "; ".join(named)
+
+    @cached_property
+    def _categories(self) -> list[str]:
+        return [plain(self.facts.objects[i].category) for i in self.positions]
 
     @cached_property
     def _near(self) -> list[list[Neighbour]]:
