@@ -1,6 +1,6 @@
 """What an export of requests costs beside the plain way and beside copying the same bytes, in the same run.
 
-*export* is `exporting.export` over generated JPEGs of about 75 KB: it reads and hashes each, proves that it is whole,
+*export* is `exporting.export` over generated JPEGs of about 75 KB: it reads and hashes each, sees that it has its end,
 fills in the prompt of stage local with twenty objects, writes its line and its index line, and waits for the disk at
 the end of each file. *plain* reads each file and writes `json.dumps` of a body with other text, without proof, id and
 index; *copy* writes the bytes of the export's request files once more, and nothing else. Prints CPU seconds (all

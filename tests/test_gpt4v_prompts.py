@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -240,18 +241,18 @@ answer_tokens: 10
 
 ## system
 
-Look at {{image}}.
+Look.
 
 ## user
 
-{{scene}} {{objects}} {{rest}}
+{{image}} {{scene}} {{objects}} {{rest}}
 """
 
 
 def test_a_prompt_of_this_form_is_read() -> None:
     prompt = parse_prompt(MADE, "x.md")
     assert (prompt.name, prompt.answer_tokens_each, prompt.user) == (
-        "gpt4v-detail/1", 0, "{{scene}} {{objects}} {{rest}}",
+        "gpt4v-detail/1", 0, "{{image}} {{scene}} {{objects}} {{rest}}",
     )  # fmt: skip
 
 
@@ -268,6 +269,7 @@ def test_a_prompt_of_this_form_is_read() -> None:
         ("DetailAnswer", "GlobalAnswer", "x.md: schema is 'GlobalAnswer', expected 'DetailAnswer'"),
         ("{{scene}}", "{{scenery}}", "x.md: unknown placeholder 'scenery'"),
         ("{{scene}}", "", "x.md: unused placeholder 'scene'"),
+        ("Look.", "Look at {{image}}.", "x.md: placeholder 'image' in the system message, which takes only 'boxes'"),
         ("## user", "## User", r"x.md: found the sections \['User', 'system'\]"),
         ("## user", "## system", "x.md: a section comes twice"),
         ("## system", "Hello\n## system", "x.md: found text before the first section"),
@@ -459,6 +461,21 @@ def test_relations_are_true(facts: Facts) -> None:
                     assert abs(dx) <= 2 * abs(dy) and abs(dy) <= 2 * abs(dx)
             if near.relation.startswith("next to"):
                 assert a.distance(b) <= min(max(ax2 - ax1, ay2 - ay1), max(bx2 - bx1, by2 - by1)) / 2
+
+
+@pytest.mark.parametrize("step", [1, 25])
+def test_upright_boxes_have_the_same_neighbours_when_given_by_corners(step: int) -> None:
+    rng = random.Random(step)  # with steps of 25 pixels many gaps are equal
+    for count in (2, 3, 20, 40):
+        places = [[rng.randrange(0, 500, step) for _ in range(4)] for _ in range(count)]
+        boxes = [(float(x), float(y), float(x + w + step), float(y + h + step)) for x, y, w, h in places]
+        given = neighbours([(box, None) for box in boxes])
+        corners = [(x1, y1, x2, y1, x2, y2, x1, y2) for x1, y1, x2, y2 in boxes]
+        assert neighbours(list(zip(boxes, corners, strict=True))) == given
+        assert (
+            neighbours([(b, c if k % 2 else None) for k, (b, c) in enumerate(zip(boxes, corners, strict=True))])
+            == given
+        )
 
 
 def two(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> str:

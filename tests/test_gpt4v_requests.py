@@ -77,7 +77,7 @@ def test_a_line_is_what_json_would_write_of_the_whole_body(
     system: str, user: str, structured: Any, parameters: dict[str, Any]
 ) -> None:
     words = replace(WORDS, system=system, user=user)
-    _, line = made(words, replace(GENERATION, structured=structured, parameters=parameters))
+    request, line = made(words, replace(GENERATION, structured=structured, parameters=parameters))
     whole = json.loads(line)
     assert json.dumps(whole, separators=(",", ":")).encode() + b"\n" == line
     assert line.isascii()
@@ -87,6 +87,8 @@ def test_a_line_is_what_json_would_write_of_the_whole_body(
     assert content[1]["text"] == user
     assert whole["body"]["messages"][0]["content"].startswith(system)
     assert parameters.items() <= whole["body"].items()
+    content[0]["image_url"]["url"] = request.image_sha256
+    assert whole["custom_id"] == custom_id("local", canonical(whole["body"]), request.image_sha256)
 
 
 def test_an_id_depends_on_question_image_and_model_and_on_nothing_else() -> None:

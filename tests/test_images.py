@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.images import ReleaseImage, convert, decoding, expected_bytes, load_image, needs_vips, rasters
-from rs_gpt4v_conversion.images.decoding import ImageFlaw
+from rs_gpt4v_conversion.images.decoding import ImageFlaw, has_ends
 from rs_gpt4v_conversion.images.encoding import reduced_size
+from rs_gpt4v_conversion.images.loading import Proof
 from rs_gpt4v_conversion.records import ImageRef, Stretch
 from rs_gpt4v_conversion.sources import Folder
 
@@ -136,6 +137,61 @@ def test_missing_and_unreadable_files_have_theirs(tmp_path: Path) -> None:
         load_image(ref(tmp_path / "none.jpg"))
     with pytest.raises(ImageFlaw, match="image cannot be read"):
         load_image(ref(tmp_path))
+
+
+@pytest.mark.parametrize("reason", FLAWS)
+def test_the_cheap_proof_finds_the_same_flaws(reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(FLAWS[reason])
+    with pytest.raises(ImageFlaw) as caught:
+        load_image(ref(path), proof="ends")
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_file_that_was_cut_off_is_found_by_its_end_wherever_that_is(kind: str, tmp_path: Path) -> None:
+    path, whole = tmp_path / "x", encoded(picture(size=(80, 60)), kind)
+    cuts = range(0, len(whole), 41)
+    for cut in cuts:
+        assert not has_ends(whole[:cut], kind)
+    for source in (*(whole[:cut] for cut in cuts), *(whole + tail for tail in (b"", b"\0\0", b"\n", b"<html>"))):
+        path.write_bytes(source)
+        assert outcome(path, "ends") == outcome(path, "decoded")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_whole_file_passes_undecoded(kind: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(encoded(picture(mode), kind))
+    full = load_image(ref(path))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    assert load_image(ref(path), proof="ends") == full
+
+
+def test_a_png_with_a_wrong_byte_anywhere_has_no_proof_without_decoding() -> None:
+    whole = encoded(picture(size=(80, 60)), "PNG")
+    assert has_ends(whole, "PNG")
+    for at in range(8, len(whole), 7):
+        assert not has_ends(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], "PNG")
+
+
+def test_an_orientation_behind_the_pixels_is_taken_out_whatever_the_proof(tmp_path: Path) -> None:
+    whole, exif = encoded(picture(), "PNG"), Image.Exif()
+    exif[0x0112] = 6
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path = tmp_path / "x.png"
+    path.write_bytes(whole[:-12] + chunk + whole[-12:])
+    assert outcome(path, "ends") == outcome(path, "decoded")
+    assert load_image(ref(path), proof="ends").data == whole
+
+
+def outcome(path: Path, proof: Proof) -> ReleaseImage | str:
+    try:
+        return load_image(ref(path), proof=proof)
+    except ImageFlaw as flaw:
+        return str(flaw)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])

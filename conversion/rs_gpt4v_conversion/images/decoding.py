@@ -120,6 +120,38 @@ def decode(image: Image.Image) -> None:
     image.load()
 
 
+def has_ends(source: bytes, kind: str) -> bool:
+    """Whether a file that could be opened was written to its end, by what its format says without decoding it.
+
+    A JPEG has to end with its marker EOI (ITU-T T.81, annex B); what lies between is not looked at. A PNG has to be an
+    unbroken chain of chunks to IEND, each with the right checksum (PNG, third edition, section 5), and none but IEND
+    behind the pixels, because Pillow reads others only with them. Of other formats, and where anything stands behind
+    the end, the answer is no, which does not mean that the file is broken.
+
+    Args:
+        source: The file.
+        kind: Its format in Pillow's words.
+    """
+    if kind == "JPEG":
+        return source.endswith(b"\xff\xd9")
+    return kind == "PNG" and _chunks_hold(source)
+
+
+def _chunks_hold(source: bytes) -> bool:
+    at, view, name = 8, memoryview(source), b""
+    while at + 12 <= len(source):
+        end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        before, name = name, source[at + 4 : at + 8]
+        if before == b"IDAT" and name not in (b"IDAT", b"IEND"):
+            return False
+        if int.from_bytes(view[end : end + 4], "big") != zlib.crc32(view[at + 4 : end]):
+            return False
+        at = end + 4
+        if name == b"IEND":
+            break
+    return name == b"IEND" and at == len(source)
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What an image file says of itself at its beginning."""

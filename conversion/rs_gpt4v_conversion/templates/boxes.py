@@ -62,9 +62,9 @@ def box_text(item: Object, form: BoxForm, width: int, height: int) -> str:
 
 
 def _text(values: Sequence[float], width: int, height: int, decimals: int) -> str:
-    shares = (value / (height if i % 2 else width) for i, value in enumerate(values))
-    # adding 0.0 turns a negative zero into zero
-    return "[" + ", ".join(f"{round(share, decimals) + 0.0:.{decimals}f}" for share in shares) + "]"
+    form = f"z.{decimals}f"  # z: no negative zero
+    shares = [format(value / (height if i % 2 else width), form) for i, value in enumerate(values)]
+    return f"[{', '.join(shares)}]"
 
 
 def has_area(text: str) -> bool:

@@ -36,7 +36,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from rs_gpt4v_conversion.geometry import SLACK, clip, envelope, signed_area
@@ -114,6 +114,7 @@ def quoted(text: str) -> str:
     return json.dumps(plain(text), ensure_ascii=False)
 
 
+@lru_cache(maxsize=4096)  # categories come again and again
 def plain(text: str) -> str:
     """Words of others on one line, without what separates fields."""
     whole = text.encode("utf-8", "replace").decode()  # a lone surrogate becomes a question mark
@@ -129,7 +130,7 @@ def asks_local(facts: Facts, width: int, height: int) -> bool:
         height: Likewise.
     """
     described = Described(facts, "hbb", width, height)
-    return any(not described.too_small(i) for i in described.positions)
+    return described.asked > 0
 
 
 class Described:
@@ -148,6 +149,7 @@ class Described:
         self.size = (facts.width or width, facts.height or height)
         self.positions = listed(facts)
         self._extents = {i: box for i in self.positions if (box := extent(facts.objects[i])) is not None}
+        self._small = self._too_small()
         self._called: dict[int, list[str]] = defaultdict(list)
         for i, text in facts.expressions:
             self._called[i].append(text)
@@ -188,34 +190,44 @@ class Described:
         present = {o.category for o in self.facts.objects}
         return [c for c in self.facts.searched if c not in present and not c.startswith("other ")]
 
+    @property
+    def asked(self) -> int:
+        """How many of the listed objects have attributes that can be asked."""
+        return len(self.positions) - len(self._small)
+
     def too_small(self, i: int) -> bool:
         """Whether the image that is sent shows too little of an object to say anything of it."""
-        x1, y1, x2, y2 = self._extents[i]
-        w, h = (x2 - x1) * self.sent[0] / self.size[0], (y2 - y1) * self.sent[1] / self.size[1]
-        return max(w, h) < LEAST_PIXELS
+        return i in self._small
+
+    def _too_small(self) -> frozenset[int]:
+        (w, h), (sent_w, sent_h) = self.size, self.sent
+        return frozenset(
+            i
+            for i, (x1, y1, x2, y2) in self._extents.items()
+            if (x2 - x1) * sent_w / w < LEAST_PIXELS and (y2 - y1) * sent_h / h < LEAST_PIXELS
+        )
 
     def _line(self, number: int, i: int, boxes: bool) -> str:
-        item = self.facts.objects[i]
-        fields = [
-            str(number), plain(item.category), self._size(item, i), position_name(self._extents[i], *self.size),
-            self._box(item, i) if boxes else _NO_FIELD, self._neighbours(number) or _NO_FIELD,
-        ]  # fmt: skip
+        item, box = self.facts.objects[i], self._extents[i]
+        text = (
+            f"{number} | {self._categories[number - 1]} | {self._size(item, box)} | {position_name(box, *self.size)} | "
+            f"{self._box(item, i) if boxes else _NO_FIELD} | {self._neighbours(number) or _NO_FIELD}"
+        )
         remarks = [
-            *([TOO_SMALL] if self.too_small(i) else []),
+            *([TOO_SMALL] if i in self._small else []),
             *([DIFFICULT] if item.difficult else []),
-            *([CUT] if self._is_cut(item, i) else []),
+            *([CUT] if self._is_cut(item, box) else []),
             *(f"called {quoted(text)}" for text in self._called.get(i, ())),
         ]
-        return " | ".join([*fields, *(["; ".join(remarks)] if remarks else [])])
+        return f"{text} | {'; '.join(remarks)}" if remarks else text
 
-    def _is_cut(self, item: Object, i: int) -> bool:
+    def _is_cut(self, item: Object, box: BBox) -> bool:
         """Whether a part of the object may be outside the image."""
-        x1, y1, x2, y2 = self._extents[i] if item.obb is None else envelope(item.obb)
+        x1, y1, x2, y2 = box if item.obb is None else envelope(item.obb)
         nearest = min(x1, y1, self.size[0] - x2, self.size[1] - y2)  # below 0 outside
         return item.iof < 1 or nearest <= SLACK
 
-    def _size(self, item: Object, i: int) -> str:
-        box = self._extents[i]
+    def _size(self, item: Object, box: BBox) -> str:
         area = abs(signed_area(item.obb)) if item.obb is not None else (box[2] - box[0]) * (box[3] - box[1])
         share = area / (self.size[0] * self.size[1])
         name = next((name for below, name in SIZES if share < below), "large")
@@ -233,10 +245,12 @@ class Described:
         return bbox_text(box, *self.size)
 
     def _neighbours(self, number: int) -> str:
-        return "; ".join(
-            f"{near.relation} {near.other + 1} ({plain(self.facts.objects[self.positions[near.other]].category)})"
-            for near in self._near[number - 1]
-        )
+        named = [f"{n.relation} {n.other + 1} ({self._categories[n.other]})" for n in self._near[number - 1]]
+        return "; ".join(named)
+
+    @cached_property
+    def _categories(self) -> list[str]:
+        return [plain(self.facts.objects[i].category) for i in self.positions]
 
     @cached_property
     def _near(self) -> list[list[Neighbour]]:

@@ -48,9 +48,10 @@ def neighbours(boxes: Sequence[tuple[BBox, Obb | None]]) -> list[list[Neighbour]
     upright = np.array([box for box, _ in boxes], dtype=np.float64).reshape(-1, 2, 2)  # object, corner, axis
     measured = _measured(upright) if all(obb is None for _, obb in boxes) else _measured_turned(boxes)
     middles = (upright[:, 0] + upright[:, 1]) / 2
-    apart = ((middles[:, None] - middles[None, :]) ** 2).sum(axis=2)
+    x, y = middles.T
+    apart = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
     nearest = np.lexsort((apart, measured.gaps), axis=1)[:, : min(MOST, len(boxes) - 1)]
-    gaps = np.take_along_axis(measured.gaps, nearest, axis=1).ravel().tolist()
+    gaps = measured.gaps[np.arange(len(boxes))[:, None], nearest].ravel().tolist()
     pairs = [(i, j) for i, others in enumerate(nearest.tolist()) for j in others]
     shared = measured.shared([pair for pair, gap in zip(pairs, gaps, strict=True) if gap == 0])
     areas, centres = measured.areas, middles.tolist()
@@ -165,8 +166,8 @@ def _to_side(gap: float, side: float) -> float:
     return gap * side / (side * side) * side
 
 
-def _intersection(a: BBox, b: BBox) -> float:
-    """The area that two upright boxes share, which touch at least."""
+def _intersection(a: Sequence[float], b: Sequence[float]) -> float:
+    """The area that two upright boxes share, which touch at least; x1 y1 x2 y2 of each."""
     return (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1]))
 
 

@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
-from rs_gpt4v_conversion.config import Generation
+from rs_gpt4v_conversion.config import Detail, Generation, Structured
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.asking.tokens import (
     A_MESSAGE,
@@ -103,11 +104,22 @@ def make_request(
     Returns:
         The request as an index describes it, and its line with the line end.
     """
-    body = _body(stage, rendered, generation, image.image_sha256)
-    name = custom_id(stage, canonical(body), image.image_sha256)
-    line = _line(name, body, image)
+    frame = _frame(
+        stage, rendered.system, rendered.answer_tokens, generation.model, generation.detail, generation.structured,
+        json.dumps(generation.parameters),
+    )  # fmt: skip
+    user = json.dumps(rendered.user)
+    before, between, after = frame.canonical
+    name = custom_id(stage, f"{before}{image.image_sha256}{between}{user}{after}", image.image_sha256)
+    before, between, after = frame.body
+    line = b"".join((
+        f'{{"custom_id":"{name}","method":"POST","url":"{URL}","body":{before}'.encode(),
+        f"data:{_MIMES[image.suffix]};base64,".encode(),
+        binascii.b2a_base64(image.data, newline=False),
+        f"{between}{user}{after}}}\n".encode(),
+    ))  # fmt: skip
     tokens = (
-        text_tokens(body["messages"][0]["content"]) + text_tokens(rendered.user) + 2 * A_MESSAGE
+        frame.system_tokens + text_tokens(rendered.user) + 2 * A_MESSAGE
         + (schema_tokens(_schema(stage)) if generation.structured == "json_schema" else 0)
         + image_tokens(rule, image.width, image.height, generation.detail)
     )  # fmt: skip
@@ -130,27 +142,55 @@ def make_request(
     return request, line
 
 
-def _body(stage: Stage, rendered: Rendered, generation: Generation, url: str) -> dict[str, Any]:
-    """The body with something short in the place of the image's data."""
-    system = rendered.system
-    if generation.structured != "json_schema":  # nothing else tells the form of the answer
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What the bodies of many requests have in common: what stands before the image, then before the user's text."""
+
+    body: tuple[
+        str, str, str
+    ]  # as a line has it: the image's place is within a string, the text's takes its quotes too
+    canonical: tuple[str, str, str]
+    system_tokens: int
+
+
+_IMAGE, _USER = secrets.token_hex(16), secrets.token_hex(16)
+"""Marks of the two places, drawn anew in each process: no text has them."""
+
+
+@lru_cache(maxsize=256)  # a frame for each number of tokens that an answer may have
+def _frame(
+    stage: Stage, system: str, answer_tokens: int, model: str, detail: Detail, structured: Structured, parameters: str
+) -> _Frame:
+    if structured != "json_schema":  # nothing else tells the form of the answer
         system += f"\n\nAnswer with one JSON object and nothing else. It must fit this JSON schema:\n{_schema(stage)}"
-    image = {"type": "image_url", "image_url": {"url": url, "detail": generation.detail}}
+    image = {"type": "image_url", "image_url": {"url": _IMAGE, "detail": detail}}
     body: dict[str, Any] = {
-        "model": generation.model,
+        "model": model,
         "messages": [
             {"role": "system", "content": system},
-            {"role": "user", "content": [image, {"type": "text", "text": rendered.user}]},
+            {"role": "user", "content": [image, {"type": "text", "text": _USER}]},
         ],
     }
-    if generation.structured == "json_schema":
+    if structured == "json_schema":
         schema = {"name": stage, "strict": True, "schema": _SCHEMAS[stage]}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif generation.structured == "json_object":
+    elif structured == "json_object":
         body["response_format"] = {"type": "json_object"}
-    if "max_tokens" not in generation.parameters:  # the older name, which some servers know alone
-        body["max_completion_tokens"] = max(LEAST_ROOM, ROOM * rendered.answer_tokens)
-    return {**body, **generation.parameters}
+    more = json.loads(parameters)
+    if "max_tokens" not in more:  # the older name, which some servers know alone
+        body["max_completion_tokens"] = max(LEAST_ROOM, ROOM * answer_tokens)
+    body |= more
+    return _Frame(
+        body=_divided(json.dumps(body, separators=(",", ":"))),
+        canonical=_divided(canonical(body)),
+        system_tokens=text_tokens(system),
+    )
+
+
+def _divided(body: str) -> tuple[str, str, str]:
+    before, rest = body.split(_IMAGE)
+    between, after = rest.split(f'"{_USER}"')
+    return before, between, after
 
 
 _SCHEMAS = {stage: json_schema(stage) for stage in STAGES}
@@ -159,21 +199,6 @@ _SCHEMAS = {stage: json_schema(stage) for stage in STAGES}
 @lru_cache
 def _schema(stage: Stage) -> str:
     return json.dumps(_SCHEMAS[stage], separators=(",", ":"))
-
-
-_tokens_of_system = lru_cache(maxsize=64)(text_tokens)
-"""The same words stand in every request of a stage."""
-
-
-def _line(name: str, body: dict[str, Any], image: ReleaseImage) -> bytes:
-    """The line of a request: what `json.dumps` gives, without its looking at every letter of the image's data."""
-    whole = {"custom_id": name, "method": "POST", "url": URL, "body": body}
-    # Within a string a quotation mark is escaped, so that this is found only where a key is called url; the first such
-    # key with this value is the image's, because the messages come before the parameters.
-    mark = f'"url":"{image.image_sha256}"'
-    before, _, after = json.dumps(whole, separators=(",", ":")).partition(mark)
-    start = f'{before}"url":"data:{_MIMES[image.suffix]};base64,'.encode()
-    return b"".join((start, binascii.b2a_base64(image.data, newline=False), f'"{after}\n'.encode()))
 
 
 def box_form(facts: Facts, wanted: BoxForm) -> BoxForm:

@@ -54,11 +54,15 @@ GPT_4O = ImageRule(rule="tiles", base=85, tile=170)
 def text_tokens(text: str) -> int:
     """Tokens of a text, estimated."""
     classes = _CLASSES[np.frombuffer(text.encode(errors="replace"), np.uint8)]
-    ends = np.flatnonzero(np.diff(classes, append=-1))  # the last byte of each run
-    kinds, lengths = classes[ends], np.diff(ends, prepend=-1)
+    if not len(classes):
+        return 0
+    ends = np.append(np.flatnonzero(classes[1:] != classes[:-1]), len(classes) - 1)  # the last byte of each run
+    kinds, lengths = classes[ends], ends.copy()
+    lengths[1:] -= ends[:-1]
+    lengths[0] += 1
     pieces = -(-lengths // _A_PIECE[kinds])
     before_digits = (kinds[:-1] == _SPACE) & (kinds[1:] == _DIGIT)
-    return int(pieces[kinds != _SPACE].sum() + before_digits.sum())
+    return int(pieces[kinds != _SPACE].sum() + np.count_nonzero(before_digits))
 
 
 def _class(byte: int) -> int:

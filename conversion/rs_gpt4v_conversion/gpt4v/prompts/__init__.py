@@ -26,13 +26,13 @@ Placeholders are strict: one that is not known, or a value that a prompt does no
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
-from rs_gpt4v_conversion.gpt4v.asking.describing import Described, asks_local, plain, quoted
-from rs_gpt4v_conversion.gpt4v.listing import listed
+from rs_gpt4v_conversion.gpt4v.asking.describing import Described, plain, quoted
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Stage
 from rs_gpt4v_conversion.gpt4v.schemas import ANSWERS
 from rs_gpt4v_conversion.records import BoxForm
@@ -116,6 +116,8 @@ def parse_prompt(text: str, where: str) -> Prompt:
     expected = {"system", "user", *(("boxes obb", "boxes hbb") if "boxes" in FIELDS[stage] else ())}
     if set(sections) != expected:
         raise ValueError(f"{where}: found the sections {sorted(sections)}, expected {sorted(expected)}")
+    if changing := sorted(set(_FIELD.findall(sections["system"])) - {"boxes"}):
+        raise ValueError(f"{where}: placeholder {changing[0]!r} in the system message, which takes only 'boxes'")
     return Prompt(
         id=head["id"], version=head["version"], stage=stage, answer_tokens=head["answer_tokens"],
         answer_tokens_each=head["answer_tokens_each"], system=sections["system"], user=sections["user"], boxes=boxes,
@@ -207,9 +209,9 @@ def render(
     Raises:
         ValueError: The stage needs an answer that is not given, or there is no object to ask the local stage about.
     """
-    _require(stage, facts, local, scene, asks_local(facts, width, height))
     prompt = PROMPTS[stage]
     described = Described(facts, boxes, width, height)
+    _require(stage, described, local, scene)
     told = "boxes" in FIELDS[stage]
     rows = described.objects(boxes=told, local=None if stage == "local" else local)
     values = {
@@ -220,22 +222,27 @@ def render(
         "captions": _captions(facts),
         "scene": "" if scene is None else _scene(scene, facts),
     }
-    asked = sum(not described.too_small(i) for i in described.positions)
     return Rendered(
         prompt=prompt.name,
-        system=_fill(prompt.system, values),
+        system=_system(prompt.system, values["boxes"]),
         user=_fill(prompt.user, values),
-        answer_tokens=prompt.answer_tokens + prompt.answer_tokens_each * asked,
+        answer_tokens=prompt.answer_tokens + prompt.answer_tokens_each * described.asked,
     )
 
 
-def _require(stage: Stage, facts: Facts, local: Any, scene: Any, asks: bool) -> None:
-    if stage == "local" and not listed(facts):
+def _require(stage: Stage, described: Described, local: Any, scene: Any) -> None:
+    facts = described.facts
+    if stage == "local" and not described.positions:
         raise ValueError(f"{facts.record}: no object is listed, so there is nothing to ask the local stage about")
-    if stage != "local" and asks and local is None:
+    if stage != "local" and described.asked and local is None:
         raise ValueError(f"{facts.record}: the stage {stage} needs the accepted local answer, and none is given")
     if stage not in ("local", "global") and scene is None:
         raise ValueError(f"{facts.record}: the stage {stage} needs the accepted global answer, and none is given")
+
+
+@lru_cache(maxsize=64)  # a stage has two at most
+def _system(text: str, boxes: str) -> str:
+    return _fill(text, {"boxes": boxes})
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
