@@ -18,10 +18,13 @@ class Known:
         self._lexicon = lexicon
         self._bounds: dict[str, tuple[int, int | None]] = {}
         doubted = {o.category for o in facts.objects if o.ignore}.union(facts.uncertain)
-        # what is searched and in doubt may be of its category alone, else a mark may be of any category
-        certain = set(facts.searched) - doubted if doubted.issubset(facts.searched) else ()
-        self._open = {wider for c in doubted for wider in lexicon.line(lexicon.concept(c))}  # of a kind in doubt
-        self._certain = {lexicon.concept(c) for c in certain} - self._open
+        self._open: frozenset[str] = frozenset()  # concepts of a kind in doubt
+        self._certain = lexicon.concepts(facts.searched)
+        if doubted:
+            # a mark of another category than those that were looked for may be of any of them
+            certain = [c for c in facts.searched if c not in doubted] if doubted.issubset(facts.searched) else ()
+            self._open = frozenset(wider for c in doubted for wider in lexicon.line(lexicon.concept(c)))
+            self._certain = lexicon.concepts(certain) - self._open
         self._marked: dict[str, int] = {}  # of a concept and all its kinds
         self._sure: dict[str, int] = {}  # the same of certain ones, and one of each that is in doubt
         counts: dict[str, int] = {}

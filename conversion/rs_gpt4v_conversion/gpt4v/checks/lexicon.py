@@ -152,8 +152,8 @@ class Phrases:
 
     def at(self, words: Sequence[str], place: int) -> Phrase | None:
         """The longest one that stands at a place of a text."""
-        if self.longer and place + 1 < len(words):
-            for phrase in self.longer.get(words[place + 1], ()):
+        if self.longer and place + 1 < len(words) and words[place + 1] in self.longer:
+            for phrase in self.longer[words[place + 1]]:
                 size = len(phrase.words)
                 if size == 2 or tuple(words[place : place + size]) == phrase.words:
                     return phrase
@@ -182,6 +182,10 @@ class Lexicon:
     def concept(self, category: str) -> str:
         """The concept of a source's category."""
         return self._concepts.get(category, category)
+
+    def concepts(self, categories: Sequence[str]) -> frozenset[str]:
+        """Those of some categories."""
+        return frozenset([self._concepts.get(category, category) for category in categories])
 
     def named(self, text: str) -> str | None:
         """The concept of a text that is a name and nothing else, in the singular or the plural: `Small vehicles`."""

@@ -5,7 +5,7 @@ were`, `ships usually`) say nothing of what is in the image, nor does a purpose 
 comparison (`like a ship`) or a noun that only describes the next one (`airport terminal`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase, Phrases
@@ -50,6 +50,7 @@ _VERBS = frozenset(
 )
 """These are verbs after a word of the first, and before one of the second: `the pier bridges the gap`."""
 
+_BRIDGE = ("bridge",)
 _SHIPS_PARTS = word_set("deck decks hull bow stern mast superstructure funnel cabin ship ship's vessel")
 """In one sentence with `bridge`: it may be the ship's."""
 
@@ -89,13 +90,12 @@ def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
         if piece.kind not in _SPEAKING:
             continue
         if starts := [i for i, word in enumerate(words) if word in first]:
-            found.extend(_mentions(piece, words, starts, first))
+            _add_mentions(found, piece, starts, first)
     return found
 
 
-def _mentions(
-    piece: Piece, words: Sequence[str], starts: Sequence[int], first: Mapping[str, Phrases]
-) -> Iterator[Mention]:
+def _add_mentions(found: list[Mention], piece: Piece, starts: Sequence[int], first: Mapping[str, Phrases]) -> None:
+    words = piece.tokens
     past, begin, finish, plain = 0, 0, -1, False
     for i in starts:
         phrase = first[words[i]].at(words, i) if i >= past else None
@@ -107,9 +107,9 @@ def _mentions(
         if i >= finish:
             begin, finish = sentence(words, i)
             plain = is_plain(words, begin, finish)
-        if phrase.words == ("bridge",) and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
+        if phrase.words == _BRIDGE and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
             continue
-        yield Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain)
+        found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
 
 
 def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bool:
