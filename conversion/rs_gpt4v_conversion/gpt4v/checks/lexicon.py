@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rs_gpt4v_conversion.gpt4v.checks.text import is_word, tokens
+from rs_gpt4v_conversion.gpt4v.checks.text import ENDS, is_word, tokens
 from rs_gpt4v_conversion.templates.words import plural
 
 _TABLE = """
@@ -177,6 +177,7 @@ class Lexicon:
         for category in categories:
             self._concepts.setdefault(category, category)
         self.first: dict[str, Phrases] = _by_first_word(self._phrases())
+        self.stops = ENDS.union(self.first)  # where a reader of a text stops: a phrase may begin, or a sentence ends
         self._lines: dict[str, tuple[str, ...]] = {}
 
     def concept(self, category: str) -> str:

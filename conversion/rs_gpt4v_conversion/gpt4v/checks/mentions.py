@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase, Phrases
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence, word_set
+from rs_gpt4v_conversion.gpt4v.checks.text import ENDS, Piece, is_number, is_word, word_set
 
 NEGATIONS = word_set(
     "no not without absence absent lack lacks lacking neither nor never none nothing free devoid zero "
@@ -83,33 +83,32 @@ _SPEAKING = frozenset(("statement", "question"))
 
 def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
     """All mentions in statements and questions, whatever is said of them, in the order of the texts."""
-    first = lexicon.first
+    first, stops = lexicon.first, lexicon.stops
     found: list[Mention] = []
     for piece in pieces:
-        words = piece.tokens
-        if piece.kind not in _SPEAKING:
-            continue
-        if starts := [i for i, word in enumerate(words) if word in first]:
-            _add_mentions(found, piece, starts, first)
+        if piece.kind in _SPEAKING:
+            stopped = [i for i, word in enumerate(piece.tokens) if word in stops]
+            _add_mentions(found, piece, stopped, first)
     return found
 
 
-def _add_mentions(found: list[Mention], piece: Piece, starts: Sequence[int], first: Mapping[str, Phrases]) -> None:
+def _add_mentions(found: list[Mention], piece: Piece, stopped: Sequence[int], first: Mapping[str, Phrases]) -> None:
+    """Add those of a text; `stopped` are the places of words that begin a phrase, and of ends of sentences."""
     words = piece.tokens
     past, begin, finish, plain = 0, 0, -1, False
-    for i in starts:
-        phrase = first[words[i]].at(words, i) if i >= past else None
-        if phrase is None:
-            continue
-        past = i + len(phrase.words)
-        if not phrase.concept or _describes(words, i, past, phrase):
-            continue
-        if i >= finish:
-            begin, finish = sentence(words, i)
-            plain = is_plain(words, begin, finish)
-        if phrase.words == _BRIDGE and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
-            continue
-        found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
+    for k, i in enumerate(stopped):
+        word = words[i]
+        phrase = first[word].at(words, i) if i >= past and word in first else None
+        if phrase is not None:
+            past = i + len(phrase.words)
+            if phrase.concept and not _describes(words, i, past, phrase):
+                if i >= finish:
+                    finish = next((j for j in stopped[k:] if words[j] in ENDS), len(words))
+                    plain = is_plain(words, begin, finish)
+                if phrase.words != _BRIDGE or _SHIPS_PARTS.isdisjoint(words[begin:finish]):
+                    found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
+        if word in ENDS:
+            begin = i + 1
 
 
 def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bool:

@@ -33,7 +33,8 @@ _INNER = b"0123456789-'"
 _IN_NUMBERS = re.compile(r"[.,](?<=[0-9].)[0-9]")
 _NOT_IN_WORDS = re.compile(r"['-](?:(?<![a-z0-9].)|(?![a-z0-9]))")
 
-_ENDS = frozenset(".!?")
+ENDS = frozenset(".!?")
+"""Marks that end a sentence."""
 
 Kind = Literal["statement", "question", "plan", "label"]
 """What a text does: it says something of the image, asks, tells what to do, or is a word or two in a field."""
@@ -131,9 +132,9 @@ def is_word(token: str) -> bool:
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
     """Where the sentence of token `at` begins and ends; the mark at its end is the token at the second place."""
     begin = end = at
-    while begin > 0 and words[begin - 1] not in _ENDS:
+    while begin > 0 and words[begin - 1] not in ENDS:
         begin -= 1
-    while end < len(words) and words[end] not in _ENDS:
+    while end < len(words) and words[end] not in ENDS:
         end += 1
     return begin, end
 
@@ -222,7 +223,8 @@ def pieces(answer: BaseModel) -> tuple[Piece, ...]:
     for form, texts in _TEXTS.items():
         if isinstance(answer, form):
             rows = list(texts(answer))
-            return tuple(Piece(*row, words) for row, words in zip(rows, tokens_of([row[0] for row in rows]), strict=True))
+            words = tokens_of([row[0] for row in rows])
+            return tuple([Piece(*row, tokens) for row, tokens in zip(rows, words, strict=True)])
     raise TypeError(f"{type(answer).__name__} is no answer of a stage")
 
 

@@ -1,6 +1,6 @@
 """Whether the numbers by which an answer names objects are those of the question's list."""
 
-from collections.abc import Sequence
+from pydantic import BaseModel
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
 from rs_gpt4v_conversion.gpt4v.schemas import ConversationAnswer, LocalAnswer, PlanningAnswer, ReasoningAnswer
@@ -8,30 +8,32 @@ from rs_gpt4v_conversion.gpt4v.schemas import ConversationAnswer, LocalAnswer, P
 
 def check(case: Case, notes: Notes) -> None:
     """Hold every number against the length of the list."""
-    answer, most = case.answer, len(case.listed)
+    most = len(case.listed)
+    numbers = _numbers(case.answer)
+    beyond = [said for said in numbers if said[2] > most]
+    notes.pass_all(len(numbers) - len(beyond))
+    for part, place, number in beyond:
+        notes.judge(f"{part} {place}: object {number}, the list has {most}")
+    if isinstance(case.answer, LocalAnswer):
+        _twice(case.answer, notes)
+
+
+def _numbers(answer: BaseModel) -> list[tuple[str, int, int]]:
     if isinstance(answer, LocalAnswer):
+        found = []
         for item in answer.objects:
-            _hold("object", item.number, (item.number,), most, notes)
-            if item.relations:
-                _hold("relation of object", item.number, [relation.to for relation in item.relations], most, notes)
-        _twice(answer, notes)
-    elif isinstance(answer, ConversationAnswer):
-        for i, turn in enumerate(answer.turns, 1):
-            _hold("turn", i, turn.objects, most, notes)
-    elif isinstance(answer, ReasoningAnswer):
-        for i, question in enumerate(answer.items, 1):
-            _hold("item", i, question.objects, most, notes)
-    elif isinstance(answer, PlanningAnswer):
-        for i, step in enumerate(answer.steps, 1):
-            _hold("step", i, step.objects, most, notes)
-
-
-def _hold(part: str, place: int, numbers: Sequence[int], most: int, notes: Notes) -> None:
-    if not numbers or max(numbers) <= most:
-        notes.pass_all(len(numbers))
-        return
-    for number in numbers:
-        notes.judge(f"{part} {place}: object {number}, the list has {most}" if number > most else "")
+            number = item.number
+            found.append(("object", number, number))
+            for relation in item.relations:
+                found.append(("relation of object", number, relation.to))
+        return found
+    if isinstance(answer, ConversationAnswer):
+        return [("turn", i, n) for i, turn in enumerate(answer.turns, 1) for n in turn.objects]
+    if isinstance(answer, ReasoningAnswer):
+        return [("item", i, n) for i, item in enumerate(answer.items, 1) for n in item.objects]
+    if isinstance(answer, PlanningAnswer):
+        return [("step", i, n) for i, step in enumerate(answer.steps, 1) for n in step.objects]
+    return []
 
 
 def _twice(answer: LocalAnswer, notes: Notes) -> None:
