@@ -8,7 +8,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, find_claims, narrowed, other_things
+from rs_gpt4v_conversion.gpt4v.checks.counting import (
+    Claim,
+    answered_counts,
+    asked_counts,
+    find_claims,
+    narrowed,
+    other_things,
+    turns_of_parts,
+)
 from rs_gpt4v_conversion.gpt4v.checks.known import Known
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, asserted, find_mentions
@@ -61,16 +69,20 @@ class Case:
         self.known = Known(facts, self.lexicon)
         self.mentions: list[Mention] = find_mentions(self.pieces, self.lexicon)
         self.asserted = [mention for mention in self.mentions if asserted(mention)]
-        claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions, self.has_digits))
-        self.claims: list[Claim] = narrowed(self.pieces, self.mentions, claims)
+        self.claims: list[Claim] = find_claims(self.mentions, self.has_digits)
+        self._parts: frozenset[int] = frozenset()
+        if questions := [piece for piece in self.pieces if piece.kind == "question"]:
+            asked = asked_counts(self.mentions)
+            self._parts = turns_of_parts(questions, asked)
+            self.claims = narrowed(answered_counts(self.pieces, asked, self.claims), self._parts)
 
     @cached_property
     def other_claims(self) -> list[Claim]:
         """What numbers the texts say of other things: `three buildings`."""
         if not self.has_digits and self.vocabulary.isdisjoint(NUMBER_WORDS):
             return []
-        things = other_things(self.pieces, self.lexicon)
-        return narrowed(self.pieces, self.mentions, find_claims(things, self.has_digits))
+        things = other_things(self.pieces, self.lexicon, self.has_digits)
+        return narrowed(find_claims(things, self.has_digits), self._parts)
 
     @cached_property
     def listed(self) -> tuple[int, ...]:

@@ -190,7 +190,7 @@ class Lexicon:
 
     def named(self, text: str) -> str | None:
         """The concept of a text that is a name and nothing else, in the singular or the plural: `Small vehicles`."""
-        words = tokens(text)
+        words = _of_name(text)
         if not words or words[0] not in self.first:
             return None
         phrase = self.first[words[0]].at(words, 0)
@@ -234,6 +234,12 @@ def _by_first_word(phrases: Sequence[Phrase]) -> dict[str, Phrases]:
         word: Phrases(alone.get(word), {second: tuple(some) for second, some in longer.get(word, {}).items()})
         for word in {**alone, **longer}
     }
+
+
+@lru_cache(maxsize=4096)
+def _of_name(text: str) -> tuple[str, ...]:
+    """Its tokens: the same few names come again and again."""
+    return tuple(tokens(text))
 
 
 @lru_cache(maxsize=256)

@@ -28,10 +28,9 @@ _BETWEEN = "\0"
 _MARKS = b".,;:!?()[]%/"
 _PARTED = b"abcdefghijklmnopqrstuvwxyz \n\0" + _MARKS
 _INNER = b"0123456789-'"
-"""Characters that join words and numbers to others, or do not: see the next two."""
+"""Characters that join words and numbers to others, or do not."""
 
 _IN_NUMBERS = re.compile(r"[.,](?<=[0-9].)[0-9]")
-_NOT_IN_WORDS = re.compile(r"['-](?:(?<![a-z0-9].)|(?![a-z0-9]))")
 
 ENDS = frozenset(".!?")
 """Marks that end a sentence."""
@@ -105,12 +104,25 @@ def _spaced(text: str) -> str | None:
     if not text.isascii():
         return None
     inner = text.encode().translate(None, _PARTED)
-    if inner and (inner.translate(None, _INNER) or _IN_NUMBERS.search(text) or _NOT_IN_WORDS.search(text)):
-        return None
+    if inner:
+        if inner.translate(None, _INNER) or not (_is_within_words("-", text) and _is_within_words("'", text)):
+            return None
+        if inner.translate(None, b"-'") and _IN_NUMBERS.search(text):
+            return None
     for mark in _SPACED:
         if mark in text:
             text = text.replace(mark, f" {mark} ")
     return text
+
+
+def _is_within_words(mark: str, text: str) -> bool:
+    """Whether a mark stands between two letters or digits wherever it is in a text."""
+    at = text.find(mark)
+    while at >= 0:
+        if not (text[at - 1 : at].isalnum() and text[at + 1 : at + 2].isalnum()):
+            return False
+        at = text.find(mark, at + 1)
+    return True
 
 
 _SPACED = (_MARKS + b"-").decode()
