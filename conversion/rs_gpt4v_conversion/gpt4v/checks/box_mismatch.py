@@ -20,9 +20,7 @@ def check(case: Case, notes: Notes) -> None:
     if not isinstance(case.answer, LocalAnswer):
         return
     listed, objects = case.listed, case.facts.objects
-    known = [
-        (item, objects[listed[item.number - 1]]) for item in case.answer.objects if item.number <= len(listed)
-    ]
+    known = [(item, objects[listed[item.number - 1]]) for item in case.answer.objects if item.number <= len(listed)]
     _boxes(case, known, notes)
     same = sum(item.category == real.category for item, real in known)
     notes.pass_all(same)
@@ -40,7 +38,8 @@ def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) ->
     sides = (width, height) * 4
     apart: list[tuple[LocalObject, Sequence[float], Sequence[float]]] = []
     for item, annotated in known:
-        box, real = item.box, annotated_box(annotated, len(item.box))
+        box: Sequence[float] = item.box
+        real = annotated_box(annotated, len(box))
         if real is None or not is_place(box):
             notes.leave()
             continue

@@ -121,12 +121,10 @@ def _claim(mention: Mention, before: Claim | None) -> Claim | None:
         return None
     if said == "no":
         return _none(mention, at - 1, modified)
-    amount = _amount(words, at, mention)
+    amount = _amount(words, at, mention) if mention.plain else None
     if amount is None:
         return None
     number, start, rough = amount
-    if not mention.plain:
-        return None
     begin, end = mention.begin, mention.finish
     previous = words[start - 1] if start > begin else ""
     if previous in _LABELS:

@@ -10,7 +10,7 @@ word.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -160,22 +160,29 @@ class Phrases:
         return self.alone
 
 
+def _read_table() -> tuple[dict[str, str], dict[str, str]]:
+    concepts: dict[str, str] = {}
+    wider: dict[str, str] = {}
+    for line in filter(None, _TABLE.split("\n")):
+        head, _, synonyms = line.partition(":")
+        concept, _, kind_of = (part.strip() for part in head.partition("<"))
+        for name in (concept, *filter(None, (s.strip() for s in synonyms.split(",")))):
+            concepts.setdefault(name, concept)
+        if kind_of:
+            wider[concept] = kind_of
+    return concepts, wider
+
+
+_CONCEPTS, _WIDER = _read_table()
+"""Every name of the table in the singular with its concept, and concepts with those that they are a kind of."""
+
+
 class Lexicon:
     """The table, and the categories of some sources that are not in it."""
 
     def __init__(self, categories: Sequence[str]) -> None:
-        self.wider: dict[str, str] = {}  # concept -> the one that it is a kind of
-        self._concepts: dict[str, str] = {}  # every name in the singular -> its concept
-        for line in _TABLE.split("\n"):
-            head, _, synonyms = line.partition(":")
-            concept, _, wider = (part.strip() for part in head.partition("<"))
-            for name in (concept, *filter(None, (s.strip() for s in synonyms.split(",")))):
-                self._concepts.setdefault(name, concept)
-            if wider:
-                self.wider[concept] = wider
-        self._concepts.pop("", None)
-        for category in categories:
-            self._concepts.setdefault(category, category)
+        # the table comes first: what is spelled alike is of its concept
+        self._concepts = _CONCEPTS | {category: category for category in categories if category not in _CONCEPTS}
         self.first: dict[str, Phrases] = _by_first_word(self._phrases())
         self.stops = ENDS.union(self.first)  # where a reader of a text stops: a phrase may begin, or a sentence ends
         self._lines: dict[str, tuple[str, ...]] = {}
@@ -201,7 +208,7 @@ class Lexicon:
         line = self._lines.get(concept)
         if line is None:
             found = [concept]
-            while (wider := self.wider.get(found[-1])) is not None:
+            while (wider := _WIDER.get(found[-1])) is not None:
                 found.append(wider)
             line = self._lines[concept] = tuple(found)
         return line
@@ -246,3 +253,14 @@ def _of_name(text: str) -> tuple[str, ...]:
 def lexicon(categories: tuple[str, ...]) -> Lexicon:
     """The lexicon of texts about images whose source has these categories."""
     return Lexicon(categories)
+
+
+def lexicon_of(searched: tuple[str, ...], others: Set[str]) -> Lexicon:
+    """The lexicon of texts about an image.
+
+    Args:
+        searched: Categories of its source, the same for many images.
+        others: Those of the image that may not be among them. Where the table has them, they make no other lexicon.
+    """
+    own = [category for category in others if category not in _CONCEPTS and category not in searched]
+    return lexicon((*searched, *sorted(own)) if own else searched)
