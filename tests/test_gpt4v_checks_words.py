@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v_conversion.gpt4v.checks.known import Known
-from rs_gpt4v_conversion.gpt4v.checks.lexicon import LOOKALIKES, PRINCIPAL, lexicon
+from rs_gpt4v_conversion.gpt4v.checks.lexicon import LOOKALIKES, PRINCIPAL, lexicon, lexicon_of
 from rs_gpt4v_conversion.gpt4v.checks.mentions import find_mentions
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, number_before, sentence, tokens
+from rs_gpt4v_conversion.gpt4v.checks.text import Piece, marks_of, number_before, sentence, tokens, tokens_of
 from rs_gpt4v_conversion.gpt4v.records import Facts
 from rs_gpt4v_conversion.records import Object
 from rs_gpt4v_conversion.sources import dota, fair1m, hit_uav, hrrsd, hrsc2016, msar, nwpu_vhr10, sardet_100k, ssdd
@@ -40,6 +40,32 @@ SOURCES = {
 )
 def test_tokens(text: str, expected: list[str]) -> None:
     assert tokens(text) == expected
+
+
+PIECES = st.text(alphabet=st.sampled_from("abK19 .,;!?()-'’–_\"%\n\t\0éİΣ٣"), max_size=12)
+
+
+@given(st.lists(st.one_of(PIECES, st.text(max_size=12))))
+def test_texts_taken_apart_at_once_have_the_tokens_of_each(texts: list[str]) -> None:
+    assert tokens_of(texts) == [tokens(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Three well-known ships, (2 of 10) lie near the pier's end; why?",
+        "It costs 1,200 and 3.5 - or 'more', at 5, and 6.",
+        "a-b-c -d e- 'f' g''h i'j-k -",
+        'A snake_case word, a "quoted" one, an em dash – and a curly pier’s.',
+    ],
+)
+def test_blanks_part_no_other_tokens(text: str) -> None:
+    for end in range(len(text) + 1):
+        assert tokens_of([text[:end], text[end:]]) == [tokens(text[:end]), tokens(text[end:])]
+
+
+def test_marks() -> None:
+    assert marks_of(["A ship, 3 m.", "é\ud800\n"]) == ",3.é\ud800\n"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +166,13 @@ def test_every_category_of_a_source_is_read_in_both_numbers(source: str) -> None
         for text in (category, plural(category), category.upper()):
             assert words.named(text) == words.concept(category), text
             assert mentioned(f"Here: {text}.", categories) == [words.concept(category)], text
+
+
+def test_only_categories_that_the_table_does_not_have_make_another_lexicon() -> None:
+    assert lexicon_of(("ship",), {"ship", "small car", "bus"}) is lexicon_of(("ship",), {"van"})
+    other = lexicon_of(("ship",), {"solar panel"})
+    assert other is not lexicon_of(("ship",), set())
+    assert other.named("solar panels") == "solar panel"
 
 
 def test_categories_of_users_are_concepts_of_their_own() -> None:

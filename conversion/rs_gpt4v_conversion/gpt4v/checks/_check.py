@@ -3,14 +3,22 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
 
-from rs_gpt4v_conversion.gpt4v.checks.counting import Claim, answered_counts, find_claims, narrowed, other_things
+from rs_gpt4v_conversion.gpt4v.checks.counting import (
+    Claim,
+    answered_counts,
+    asked_counts,
+    find_claims,
+    narrowed,
+    other_things,
+    turns_of_parts,
+)
 from rs_gpt4v_conversion.gpt4v.checks.known import Known
-from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon
+from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, lexicon_of
 from rs_gpt4v_conversion.gpt4v.checks.mentions import Mention, asserted, find_mentions
 from rs_gpt4v_conversion.gpt4v.checks.text import NUMBER_WORDS, Piece, marks_of, pieces
 from rs_gpt4v_conversion.gpt4v.listing import listed
@@ -56,26 +64,31 @@ class Case:
         self.vocabulary: frozenset[str] = frozenset().union(*[piece.tokens for piece in self.pieces])
         self.marks = marks_of([piece.text for piece in self.pieces])
         self.has_digits = _DIGIT.search(self.marks) is not None
-        own = {o.category for o in facts.objects}.union(facts.uncertain).difference(facts.searched)
-        self.lexicon: Lexicon = lexicon((*facts.searched, *sorted(own)) if own else facts.searched)
+        self.lexicon: Lexicon = lexicon_of(facts.searched, {o.category for o in facts.objects}.union(facts.uncertain))
         self.known = Known(facts, self.lexicon)
         self.mentions: list[Mention] = find_mentions(self.pieces, self.lexicon)
         self.asserted = [mention for mention in self.mentions if asserted(mention)]
-        claims = answered_counts(self.pieces, self.mentions, find_claims(self.mentions, self.has_digits))
-        self.claims: list[Claim] = narrowed(self.pieces, self.mentions, claims)
+        self.claims: list[Claim] = find_claims(self.mentions, self.has_digits)
+        self._listed: tuple[int, ...] | None = None
+        self._parts: frozenset[int] = frozenset()
+        if questions := [piece for piece in self.pieces if piece.kind == "question"]:
+            asked = asked_counts(self.mentions)
+            self._parts = turns_of_parts(questions, asked)
+            self.claims = narrowed(answered_counts(self.pieces, asked, self.claims), self._parts)
 
-    @cached_property
     def other_claims(self) -> list[Claim]:
         """What numbers the texts say of other things: `three buildings`."""
         if not self.has_digits and self.vocabulary.isdisjoint(NUMBER_WORDS):
             return []
-        things = other_things(self.pieces, self.lexicon)
-        return narrowed(self.pieces, self.mentions, find_claims(things, self.has_digits))
+        things = other_things(self.pieces, self.lexicon, self.has_digits)
+        return narrowed(find_claims(things, self.has_digits), self._parts)
 
-    @cached_property
+    @property
     def listed(self) -> tuple[int, ...]:
         """Positions in the facts' objects of numbers 1, 2, ... of the question's list."""
-        return listed(self.facts)
+        if self._listed is None:
+            self._listed = listed(self.facts)
+        return self._listed
 
     @property
     def scale(self) -> float | None:

@@ -40,6 +40,7 @@ def check(case: Case, notes: Notes) -> None:
 
 def _attributes(case: Case, answer: LocalAnswer, notes: Notes) -> None:
     scale, listed, objects = case.scale, case.listed, case.facts.objects
+    seen = 0
     for item in answer.objects:
         if item.color is None and item.state is None:
             continue
@@ -48,7 +49,11 @@ def _attributes(case: Case, answer: LocalAnswer, notes: Notes) -> None:
             notes.leave()
             continue
         side = max(box[2] - box[0], box[3] - box[1]) * scale
-        notes.judge(f"object {item.number}: colour or state of {side:.1f} pixels" if side < SMALLEST else "")
+        if side < SMALLEST:
+            notes.judge(f"object {item.number}: colour or state of {side:.1f} pixels")
+        else:
+            seen += 1
+    notes.pass_all(seen)
 
 
 def _seen(case: Case, mention: Mention, pixel: float | None, notes: Notes) -> None:

@@ -38,7 +38,8 @@ def _boxes(case: Case, known: list[tuple[LocalObject, Object]], notes: Notes) ->
     sides = (width, height) * 4
     apart: list[tuple[LocalObject, Sequence[float], Sequence[float]]] = []
     for item, annotated in known:
-        box, real = item.box, annotated_box(annotated, len(item.box))
+        box: Sequence[float] = item.box
+        real = annotated_box(annotated, len(box))
         if real is None or not is_place(box):
             notes.leave()
             continue

@@ -10,7 +10,7 @@ from rs_gpt4v_conversion.gpt4v.checks.counting import Claim
 def check(case: Case, notes: Notes) -> None:
     """Compare all numbers that are said of one thing in different turns."""
     said: dict[str, list[Claim]] = defaultdict(list)
-    for claim in (*case.claims, *case.other_claims):
+    for claim in (*case.claims, *case.other_claims()):
         if claim.number is not None:
             said[claim.concept].append(claim)
     for claims in said.values():

@@ -8,8 +8,7 @@ A number counts where it stands before the noun, with up to three modifiers betw
 lane bridge`), names (`terminal 2`), ordinals and shares (`one of the ships`) are no counts.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon
@@ -94,7 +93,6 @@ _ASKING = _TRAILING | word_set("there do you see does contain show have we did c
 
 _MODIFIERS = 3
 _DIGITS = frozenset("0123456789")
-_DIGIT = re.compile("[0-9]")
 
 
 def find_claims(mentions: Sequence[Mention], digits: bool) -> list[Claim]:
@@ -124,12 +122,10 @@ def _claim(mention: Mention, before: Claim | None) -> Claim | None:
         return None
     if said == "no":
         return _none(mention, at - 1, modified)
-    amount = _amount(words, at, mention)
+    amount = _amount(words, at, mention) if mention.plain else None
     if amount is None:
         return None
     number, start, rough = amount
-    if not mention.plain:
-        return None
     begin, end = mention.begin, mention.finish
     previous = words[start - 1] if start > begin else ""
     if previous in _LABELS:
@@ -232,12 +228,13 @@ _PLACES = _PARTS | word_set(
 """In a question: its answer speaks of a part of the image, or of some of the things in it."""
 
 
-def narrowed(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Sequence[Claim]) -> list[Claim]:
-    """The claims, those weakened that answer a question about a part of the image."""
-    if not claims:
-        return []
-    whole = {m.piece.turn for m in mentions if m.piece.kind == "question" and _asks_how_many(m)}
-    parts = {p.turn for p in pieces if p.kind == "question" and p.turn not in whole and _asks_of_part(p.tokens)}
+def turns_of_parts(questions: Sequence[Piece], asked: Mapping[int, Mention]) -> frozenset[int]:
+    """The turns that ask about a part of the image; `asked` are those that ask how many the whole image has."""
+    return frozenset([p.turn for p in questions if p.turn not in asked and _asks_of_part(p.tokens)])
+
+
+def narrowed(claims: Sequence[Claim], parts: frozenset[int]) -> list[Claim]:
+    """The claims, those weakened that are made in turns about a part of the image."""
     return [
         c._replace(bound="least", number=c.number or None) if c.piece.turn in parts and c.bound == "exact" else c
         for c in claims
@@ -253,15 +250,22 @@ def _asks_of_part(words: Sequence[str]) -> bool:
     return "in" in words and _PICTURE.isdisjoint(words)
 
 
-def other_things(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
-    """Plural nouns straight after a number that are no word of the lexicon, as mentions of concepts of their own."""
+def other_things(pieces: Sequence[Piece], lexicon: Lexicon, digits: bool) -> list[Mention]:
+    """Plural nouns straight after a number that are no word of the lexicon, as mentions of concepts of their own.
+
+    Args:
+        pieces: The texts.
+        lexicon: Of the texts.
+        digits: Whether the texts have any.
+    """
     found = []
     for piece in pieces:
         words = piece.tokens
-        if piece.kind != "statement" or (NUMBER_WORDS.isdisjoint(words) and not _DIGIT.search(piece.text)):
+        if piece.kind != "statement":
             continue
-        for i, word in enumerate(words[:-1], 1):
-            if (word in NUMBER_WORDS or word[0] in _DIGITS) and _is_plural(words[i]) and words[i] not in lexicon.first:
+        numbers = [i for i, w in enumerate(words, 1) if w in NUMBER_WORDS or (digits and w[0] in _DIGITS)]
+        for i in numbers:
+            if i < len(words) and _is_plural(words[i]) and words[i] not in lexicon.first:
                 begin, end = sentence(words, i)
                 plain = is_plain(words, begin, end)
                 found.append(Mention(piece, i, i + 1, words[i], False, True, begin, end, plain))
@@ -272,11 +276,13 @@ def _is_plural(word: str) -> bool:
     return len(word) > 3 and word.endswith("s") and word.isalpha() and word not in _NO_MODIFIERS
 
 
-def answered_counts(pieces: Sequence[Piece], mentions: Sequence[Mention], claims: Sequence[Claim]) -> list[Claim]:
+def asked_counts(mentions: Sequence[Mention]) -> dict[int, Mention]:
+    """What questions ask the number of in the whole image, by turns."""
+    return {m.piece.turn: m for m in mentions if m.piece.kind == "question" and _asks_how_many(m)}
+
+
+def answered_counts(pieces: Sequence[Piece], asked: Mapping[int, Mention], claims: Sequence[Claim]) -> list[Claim]:
     """The claims, those made exact that answer `how many` about the whole image, and bare numbers in answers to it."""
-    asked = {m.piece.turn: m for m in mentions if m.piece.kind == "question" and _asks_how_many(m)}
-    if not asked:
-        return list(claims)
     found = list(claims)
     for piece in pieces:
         if piece.kind == "statement" and piece.turn in asked and not piece.imagined:

@@ -1,9 +1,15 @@
 """What the annotations of an image say of a concept: how many there are, at least and at most."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import LOOKALIKES, PRINCIPAL, Lexicon
 from rs_gpt4v_conversion.gpt4v.records import Facts
+
+
+@lru_cache(maxsize=256)
+def _concepts(lexicon: Lexicon, categories: tuple[str, ...]) -> frozenset[str]:
+    return lexicon.concepts(categories)
 
 
 class Known:
@@ -18,10 +24,13 @@ class Known:
         self._lexicon = lexicon
         self._bounds: dict[str, tuple[int, int | None]] = {}
         doubted = {o.category for o in facts.objects if o.ignore}.union(facts.uncertain)
-        # what is searched and in doubt may be of its category alone, else a mark may be of any category
-        certain = set(facts.searched) - doubted if doubted.issubset(facts.searched) else ()
-        self._open = {wider for c in doubted for wider in lexicon.line(lexicon.concept(c))}  # of a kind in doubt
-        self._certain = {lexicon.concept(c) for c in certain} - self._open
+        self._open: frozenset[str] = frozenset()  # concepts of a kind in doubt
+        self._certain = _concepts(lexicon, facts.searched)
+        if doubted:
+            # a mark of another category than those that were looked for may be of any of them
+            certain = [c for c in facts.searched if c not in doubted] if doubted.issubset(facts.searched) else ()
+            self._open = frozenset(wider for c in doubted for wider in lexicon.line(lexicon.concept(c)))
+            self._certain = lexicon.concepts(certain) - self._open
         self._marked: dict[str, int] = {}  # of a concept and all its kinds
         self._sure: dict[str, int] = {}  # the same of certain ones, and one of each that is in doubt
         counts: dict[str, int] = {}

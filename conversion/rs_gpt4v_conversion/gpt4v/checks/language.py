@@ -38,7 +38,7 @@ def check(case: Case, notes: Notes) -> None:
     ascii_alone = case.marks.isascii()
     # without one word of another language, only a long text can lack small words enough
     fewest = MANY_WORDS if case.vocabulary.isdisjoint(_OTHERS) else FEWEST_WORDS
-    long = 0
+    long = short = 0
     for piece in case.pieces:
         size = len(piece.tokens)
         if (size >= fewest and _is_foreign(piece.tokens)) or not (ascii_alone or _is_latin(piece.text)):
@@ -46,8 +46,9 @@ def check(case: Case, notes: Notes) -> None:
         elif size >= FEWEST_WORDS:
             long += 1
         else:
-            notes.leave()
+            short += 1
     notes.pass_all(long)
+    notes.leave_all(short)
 
 
 def _is_latin(text: str) -> bool:

@@ -10,11 +10,11 @@ word.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rs_gpt4v_conversion.gpt4v.checks.text import is_word, tokens
+from rs_gpt4v_conversion.gpt4v.checks.text import ENDS, is_word, tokens
 from rs_gpt4v_conversion.templates.words import plural
 
 _TABLE = """
@@ -152,40 +152,52 @@ class Phrases:
 
     def at(self, words: Sequence[str], place: int) -> Phrase | None:
         """The longest one that stands at a place of a text."""
-        if self.longer and place + 1 < len(words):
-            for phrase in self.longer.get(words[place + 1], ()):
+        if self.longer and place + 1 < len(words) and words[place + 1] in self.longer:
+            for phrase in self.longer[words[place + 1]]:
                 size = len(phrase.words)
                 if size == 2 or tuple(words[place : place + size]) == phrase.words:
                     return phrase
         return self.alone
 
 
+def _read_table() -> tuple[dict[str, str], dict[str, str]]:
+    concepts: dict[str, str] = {}
+    wider: dict[str, str] = {}
+    for line in filter(None, _TABLE.split("\n")):
+        head, _, synonyms = line.partition(":")
+        concept, _, kind_of = (part.strip() for part in head.partition("<"))
+        for name in (concept, *filter(None, (s.strip() for s in synonyms.split(",")))):
+            concepts.setdefault(name, concept)
+        if kind_of:
+            wider[concept] = kind_of
+    return concepts, wider
+
+
+_CONCEPTS, _WIDER = _read_table()
+"""Every name of the table in the singular with its concept, and concepts with those that they are a kind of."""
+
+
 class Lexicon:
     """The table, and the categories of some sources that are not in it."""
 
     def __init__(self, categories: Sequence[str]) -> None:
-        self.wider: dict[str, str] = {}  # concept -> the one that it is a kind of
-        self._concepts: dict[str, str] = {}  # every name in the singular -> its concept
-        for line in _TABLE.split("\n"):
-            head, _, synonyms = line.partition(":")
-            concept, _, wider = (part.strip() for part in head.partition("<"))
-            for name in (concept, *filter(None, (s.strip() for s in synonyms.split(",")))):
-                self._concepts.setdefault(name, concept)
-            if wider:
-                self.wider[concept] = wider
-        self._concepts.pop("", None)
-        for category in categories:
-            self._concepts.setdefault(category, category)
+        # the table comes first: what is spelled alike is of its concept
+        self._concepts = _CONCEPTS | {category: category for category in categories if category not in _CONCEPTS}
         self.first: dict[str, Phrases] = _by_first_word(self._phrases())
+        self.stops = ENDS.union(self.first)  # where a reader of a text stops: a phrase may begin, or a sentence ends
         self._lines: dict[str, tuple[str, ...]] = {}
 
     def concept(self, category: str) -> str:
         """The concept of a source's category."""
         return self._concepts.get(category, category)
 
+    def concepts(self, categories: Sequence[str]) -> frozenset[str]:
+        """Those of some categories."""
+        return frozenset([self._concepts.get(category, category) for category in categories])
+
     def named(self, text: str) -> str | None:
         """The concept of a text that is a name and nothing else, in the singular or the plural: `Small vehicles`."""
-        words = tokens(text)
+        words = _of_name(text)
         if not words or words[0] not in self.first:
             return None
         phrase = self.first[words[0]].at(words, 0)
@@ -196,7 +208,7 @@ class Lexicon:
         line = self._lines.get(concept)
         if line is None:
             found = [concept]
-            while (wider := self.wider.get(found[-1])) is not None:
+            while (wider := _WIDER.get(found[-1])) is not None:
                 found.append(wider)
             line = self._lines[concept] = tuple(found)
         return line
@@ -231,7 +243,24 @@ def _by_first_word(phrases: Sequence[Phrase]) -> dict[str, Phrases]:
     }
 
 
+@lru_cache(maxsize=4096)
+def _of_name(text: str) -> tuple[str, ...]:
+    """Its tokens: the same few names come again and again."""
+    return tuple(tokens(text))
+
+
 @lru_cache(maxsize=256)
 def lexicon(categories: tuple[str, ...]) -> Lexicon:
     """The lexicon of texts about images whose source has these categories."""
     return Lexicon(categories)
+
+
+def lexicon_of(searched: tuple[str, ...], others: Set[str]) -> Lexicon:
+    """The lexicon of texts about an image.
+
+    Args:
+        searched: Categories of its source, the same for many images.
+        others: Those of the image that may not be among them. Where the table has them, they make no other lexicon.
+    """
+    own = [category for category in others if category not in _CONCEPTS and category not in searched]
+    return lexicon((*searched, *sorted(own)) if own else searched)

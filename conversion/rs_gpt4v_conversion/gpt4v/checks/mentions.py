@@ -5,11 +5,11 @@ were`, `ships usually`) say nothing of what is in the image, nor does a purpose 
 comparison (`like a ship`) or a noun that only describes the next one (`airport terminal`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rs_gpt4v_conversion.gpt4v.checks.lexicon import Lexicon, Phrase, Phrases
-from rs_gpt4v_conversion.gpt4v.checks.text import Piece, is_number, is_word, sentence, word_set
+from rs_gpt4v_conversion.gpt4v.checks.text import ENDS, Piece, is_number, is_word, word_set
 
 NEGATIONS = word_set(
     "no not without absence absent lack lacks lacking neither nor never none nothing free devoid zero "
@@ -50,6 +50,7 @@ _VERBS = frozenset(
 )
 """These are verbs after a word of the first, and before one of the second: `the pier bridges the gap`."""
 
+_BRIDGE = ("bridge",)
 _SHIPS_PARTS = word_set("deck decks hull bow stern mast superstructure funnel cabin ship ship's vessel")
 """In one sentence with `bridge`: it may be the ship's."""
 
@@ -82,34 +83,32 @@ _SPEAKING = frozenset(("statement", "question"))
 
 def find_mentions(pieces: Sequence[Piece], lexicon: Lexicon) -> list[Mention]:
     """All mentions in statements and questions, whatever is said of them, in the order of the texts."""
-    first = lexicon.first
+    first, stops = lexicon.first, lexicon.stops
     found: list[Mention] = []
     for piece in pieces:
-        words = piece.tokens
-        if piece.kind not in _SPEAKING:
-            continue
-        if starts := [i for i, word in enumerate(words) if word in first]:
-            found.extend(_mentions(piece, words, starts, first))
+        if piece.kind in _SPEAKING:
+            stopped = [i for i, word in enumerate(piece.tokens) if word in stops]
+            _add_mentions(found, piece, stopped, first)
     return found
 
 
-def _mentions(
-    piece: Piece, words: Sequence[str], starts: Sequence[int], first: Mapping[str, Phrases]
-) -> Iterator[Mention]:
+def _add_mentions(found: list[Mention], piece: Piece, stopped: Sequence[int], first: Mapping[str, Phrases]) -> None:
+    """Add those of a text; `stopped` are the places of words that begin a phrase, and of ends of sentences."""
+    words = piece.tokens
     past, begin, finish, plain = 0, 0, -1, False
-    for i in starts:
-        phrase = first[words[i]].at(words, i) if i >= past else None
-        if phrase is None:
-            continue
-        past = i + len(phrase.words)
-        if not phrase.concept or _describes(words, i, past, phrase):
-            continue
-        if i >= finish:
-            begin, finish = sentence(words, i)
-            plain = is_plain(words, begin, finish)
-        if phrase.words == ("bridge",) and not _SHIPS_PARTS.isdisjoint(words[begin:finish]):
-            continue
-        yield Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain)
+    for k, i in enumerate(stopped):
+        word = words[i]
+        phrase = first[word].at(words, i) if i >= past and word in first else None
+        if phrase is not None:
+            past = i + len(phrase.words)
+            if phrase.concept and not _describes(words, i, past, phrase):
+                if i >= finish:
+                    finish = next((j for j in stopped[k:] if words[j] in ENDS), len(words))
+                    plain = is_plain(words, begin, finish)
+                if phrase.words != _BRIDGE or _SHIPS_PARTS.isdisjoint(words[begin:finish]):
+                    found.append(Mention(piece, i, past, phrase.concept, phrase.one, phrase.many, begin, finish, plain))
+        if word in ENDS:
+            begin = i + 1
 
 
 def _describes(words: Sequence[str], start: int, end: int, phrase: Phrase) -> bool:

@@ -24,22 +24,23 @@ _EMPTY = frozenset({
 })  # fmt: skip
 
 _EMPTY_FIRST = frozenset(text.partition(" ")[0] for text in _EMPTY)
+"""One of these is in every such text, unless that is of marks alone."""
 
 
 def check(case: Case, notes: Notes) -> None:
     """Look at each text for content, and at each answer for more than its question."""
     questions = {p.turn: p.tokens for p in case.pieces if p.kind == "question"}
+    doubted = not case.vocabulary.isdisjoint(_EMPTY_FIRST)
     for piece in case.pieces:
-        if len(piece.tokens) <= _FEW and _is_empty(piece.tokens):
+        words = piece.tokens
+        if len(words) <= _FEW and (doubted or not words or not is_word(words[0])) and _is_empty(words):
             notes.judge(f"{piece.where}: {piece.text[:40]!r} says nothing")
-        elif piece.kind == "statement" and piece.turn in questions:
-            repeats = _repeats(piece.tokens, questions[piece.turn])
+        elif questions and piece.kind == "statement" and piece.turn in questions:
+            repeats = _repeats(words, questions[piece.turn])
             notes.judge(f"{piece.where}: {piece.text[:80]!r} repeats its question" if repeats else "")
 
 
 def _is_empty(words: Sequence[str]) -> bool:
-    if words and is_word(words[0]) and words[0] not in _EMPTY_FIRST:
-        return False  # nearly all texts
     return " ".join(word for word in words if is_word(word)) in _EMPTY
 
 

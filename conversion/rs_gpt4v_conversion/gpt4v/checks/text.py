@@ -28,12 +28,12 @@ _BETWEEN = "\0"
 _MARKS = b".,;:!?()[]%/"
 _PARTED = b"abcdefghijklmnopqrstuvwxyz \n\0" + _MARKS
 _INNER = b"0123456789-'"
-"""Characters that join words and numbers to others, or do not: see the next two."""
+"""Characters that join words and numbers to others, or do not."""
 
 _IN_NUMBERS = re.compile(r"[.,](?<=[0-9].)[0-9]")
-_NOT_IN_WORDS = re.compile(r"['-](?:(?<![a-z0-9].)|(?![a-z0-9]))")
 
-_ENDS = frozenset(".!?")
+ENDS = frozenset(".!?")
+"""Marks that end a sentence."""
 
 Kind = Literal["statement", "question", "plan", "label"]
 """What a text does: it says something of the image, asks, tells what to do, or is a word or two in a field."""
@@ -104,12 +104,25 @@ def _spaced(text: str) -> str | None:
     if not text.isascii():
         return None
     inner = text.encode().translate(None, _PARTED)
-    if inner and (inner.translate(None, _INNER) or _IN_NUMBERS.search(text) or _NOT_IN_WORDS.search(text)):
-        return None
+    if inner:
+        if inner.translate(None, _INNER) or not (_is_within_words("-", text) and _is_within_words("'", text)):
+            return None
+        if inner.translate(None, b"-'") and _IN_NUMBERS.search(text):
+            return None
     for mark in _SPACED:
         if mark in text:
             text = text.replace(mark, f" {mark} ")
     return text
+
+
+def _is_within_words(mark: str, text: str) -> bool:
+    """Whether a mark stands between two letters or digits wherever it is in a text."""
+    at = text.find(mark)
+    while at >= 0:
+        if not (text[at - 1 : at].isalnum() and text[at + 1 : at + 2].isalnum()):
+            return False
+        at = text.find(mark, at + 1)
+    return True
 
 
 _SPACED = (_MARKS + b"-").decode()
@@ -131,9 +144,9 @@ def is_word(token: str) -> bool:
 def sentence(words: Sequence[str], at: int) -> tuple[int, int]:
     """Where the sentence of token `at` begins and ends; the mark at its end is the token at the second place."""
     begin = end = at
-    while begin > 0 and words[begin - 1] not in _ENDS:
+    while begin > 0 and words[begin - 1] not in ENDS:
         begin -= 1
-    while end < len(words) and words[end] not in _ENDS:
+    while end < len(words) and words[end] not in ENDS:
         end += 1
     return begin, end
 
@@ -222,9 +235,8 @@ def pieces(answer: BaseModel) -> tuple[Piece, ...]:
     for form, texts in _TEXTS.items():
         if isinstance(answer, form):
             rows = list(texts(answer))
-            return tuple(
-                Piece(*row, words) for row, words in zip(rows, tokens_of([row[0] for row in rows]), strict=True)
-            )
+            words = tokens_of([row[0] for row in rows])
+            return tuple([Piece(*row, tokens) for row, tokens in zip(rows, words, strict=True)])
     raise TypeError(f"{type(answer).__name__} is no answer of a stage")
 
 

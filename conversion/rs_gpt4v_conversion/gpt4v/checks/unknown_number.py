@@ -1,7 +1,5 @@
 """Whether the numbers by which an answer names objects are those of the question's list."""
 
-from collections.abc import Iterator
-
 from pydantic import BaseModel
 
 from rs_gpt4v_conversion.gpt4v.checks._check import Case, Check, Notes
@@ -11,7 +9,7 @@ from rs_gpt4v_conversion.gpt4v.schemas import ConversationAnswer, LocalAnswer, P
 def check(case: Case, notes: Notes) -> None:
     """Hold every number against the length of the list."""
     most = len(case.listed)
-    numbers = list(_numbers(case.answer))
+    numbers = _numbers(case.answer)
     beyond = [said for said in numbers if said[2] > most]
     notes.pass_all(len(numbers) - len(beyond))
     for part, place, number in beyond:
@@ -20,18 +18,22 @@ def check(case: Case, notes: Notes) -> None:
         _twice(case.answer, notes)
 
 
-def _numbers(answer: BaseModel) -> Iterator[tuple[str, int, int]]:
+def _numbers(answer: BaseModel) -> list[tuple[str, int, int]]:
     if isinstance(answer, LocalAnswer):
+        found = []
         for item in answer.objects:
-            yield "object", item.number, item.number
+            number = item.number
+            found.append(("object", number, number))
             for relation in item.relations:
-                yield "relation of object", item.number, relation.to
-    elif isinstance(answer, ConversationAnswer):
-        yield from (("turn", i, n) for i, turn in enumerate(answer.turns, 1) for n in turn.objects)
-    elif isinstance(answer, ReasoningAnswer):
-        yield from (("item", i, n) for i, item in enumerate(answer.items, 1) for n in item.objects)
-    elif isinstance(answer, PlanningAnswer):
-        yield from (("step", i, n) for i, step in enumerate(answer.steps, 1) for n in step.objects)
+                found.append(("relation of object", number, relation.to))
+        return found
+    if isinstance(answer, ConversationAnswer):
+        return [("turn", i, n) for i, turn in enumerate(answer.turns, 1) for n in turn.objects]
+    if isinstance(answer, ReasoningAnswer):
+        return [("item", i, n) for i, item in enumerate(answer.items, 1) for n in item.objects]
+    if isinstance(answer, PlanningAnswer):
+        return [("step", i, n) for i, step in enumerate(answer.steps, 1) for n in step.objects]
+    return []
 
 
 def _twice(answer: LocalAnswer, notes: Notes) -> None:
