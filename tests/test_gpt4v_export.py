@@ -316,12 +316,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(drawn: Path, tmp_p
     environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
     command = [sys.executable, str(program), str(killed.folder), str(drawn), str(workers)]
     moments, kills = random.Random(0), 0
-    begun = time.monotonic()
-    run_until(command, environment, None)
-    span = time.monotonic() - begun
+    _, span = run_until(command, environment, None)
     shutil.rmtree(killed.folder)
     while kills < 5 - workers:
-        kills += run_until(command, environment, moments.uniform(0, span))
+        kills += run_until(command, environment, moments.uniform(0, span))[0]
         for part in killed.parts():
             assert part.path.read_bytes() == whole.part("local", part.number).path.read_bytes()
         if len(killed.parts()) == len(whole.parts()):  # it was quicker than we: once more from the beginning
@@ -330,18 +328,19 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(drawn: Path, tmp_p
     assert content(killed.folder) == content(whole.folder)
 
 
-def run_until(command: list[str], environment: dict[str, str], seconds: float | None) -> bool:
-    """Start an export and kill it so many seconds after it began; whether it was still at work then."""
+def run_until(command: list[str], environment: dict[str, str], seconds: float | None) -> tuple[bool, float]:
+    """Start an export and kill it so many seconds after it began; whether it was still at work, and seconds it had."""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
-    process.stdout.readline()
+    process.stdout.readline()  # it has imported all and begins
+    begun = time.monotonic()
     if seconds is not None:
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
     process.stdout.close()
     status = process.wait()
     assert status in (0, -signal.SIGKILL)
-    return status != 0
+    return status != 0, time.monotonic() - begun
 
 
 class Books:

@@ -73,7 +73,10 @@ def composition(tally: Tally, specs: Iterable[SourceSpec]) -> list[Line]:
 
 
 def _figure(spec: SourceSpec, task: str, split: str) -> PaperFigure | None:
-    """The paper's line of a part: its source's, or that of the paper's own file where that was imported."""
+    """The paper's line of a part: its source's, or that of the paper's own file where that was imported.
+
+    What a model wrote is set beside the paper's own such texts where it is about the same images.
+    """
     if not spec.source.imported:
         by_gpt4v = GPT4V.get((task, split)) if spec.source.kind == "dior_rsvg" else None
         return by_gpt4v or spec.source.paper.get((task, split))

@@ -272,7 +272,7 @@ def check_unfit_answers(config: Config, tally: Tally) -> None:
     """
     generated = tally.generated
     if config.gpt4v is None or generated.unfit_share <= config.gpt4v.reject_limit or generated.unfit.total() < 2:
-        return
+        return  # a single answer says nothing of the prompt, whatever its share
     ((stage, reason), count), *_ = generated.unfit.most_common(1)
     raise GateError(
         f"{config.path}: {generated.unfit_share:.0%} of the answers of models are unfit, more than the limit of "
