@@ -117,6 +117,7 @@ def test_a_model_without_a_price_is_named(dior: Path, tmp_path: Path, capsys: py
 
 MISTAKES = {
     "--reason refused": "--reason goes with --pending",
+    "--pending --reason refusal": "--reason is 'refusal', expected one of unanswered, refused, content_filter",
     "--pending --model m": "--pending repeats requests as they are: --model goes with a new export",
     "--pending --boxes hbb": "--boxes goes with a new export",
     "--source sky": "no image to ask about with source 'sky'; the sources that can be asked about are dior",

@@ -67,10 +67,22 @@ def run(parsed: argparse.Namespace) -> int:
 def _check(parsed: argparse.Namespace) -> None:
     if parsed.reason and not parsed.pending:
         raise UsageError("--reason goes with --pending, which repeats requests")
+    if parsed.reason and parsed.reason not in (known := _reasons()):
+        raise UsageError(f"--reason is {parsed.reason!r}, expected one of {', '.join(known)}")
     if parsed.pending:
         for key in ("model", "boxes", "structured"):
             if getattr(parsed, key):
                 raise UsageError(f"--pending repeats requests as they are: --{key} goes with a new export")
+
+
+def _reasons() -> tuple[str, ...]:
+    """Why a request can be pending."""
+    from rs_gpt4v_conversion.gpt4v.checks import CHECKS
+    from rs_gpt4v_conversion.gpt4v.ledger import UNANSWERED
+    from rs_gpt4v_conversion.gpt4v.records import Outcome
+
+    never = (Outcome.OK, Outcome.DUPLICATE, Outcome.UNKNOWN_ID)
+    return (UNANSWERED, *(o.value for o in Outcome if o not in never), *CHECKS)
 
 
 def _export(
