@@ -1,6 +1,7 @@
 """`gpt4v import` and `gpt4v status`: files are kept as they are, every line is told of, real files come in right."""
 
 import fcntl
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,10 @@ def test_mistakes_are_one_sentence(desk: Desk) -> None:
     assert code == 2 and "no such folder; `rs-gpt4v gpt4v export` makes it" in err
     code, _, err = desk.run("import", desk.sources.parent)
     assert code == 2 and "Is a directory, expected an answer file" in err
+    packed = desk.sources.parent / "answers.jsonl.gz"
+    packed.write_bytes(gzip.compress(b"{}\n"))
+    code, _, err = desk.run("import", packed)
+    assert code == 2 and "found a compressed file, expected an answer file; unpack it first" in err
 
 
 def test_status(desk: Desk) -> None:

@@ -18,6 +18,9 @@ from rs_gpt4v_conversion.gpt4v.workspace import Workspace
 _MOST_NAME = 160
 """Bytes of a name that are kept: with a number and the endings beside it, it must stay below 255."""
 
+_PACKED = (b"\x1f\x8b", b"PK", b"BZ", b"\xfd7", b"\x28\xb5")
+"""First bytes of gzip, zip, bzip2, xz and zstandard; no JSON begins with them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -107,10 +110,12 @@ def _check(path: Path) -> None:
     if path.name.endswith(MAP):
         raise UsageError(f"{path}: found the map of an answer file, expected an answer file; maps are given by --map")
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            packed = file.read(2) in _PACKED
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}, expected an answer file") from None
+    if packed:
+        raise UsageError(f"{path}: found a compressed file, expected an answer file; unpack it first")
 
 
 def _store(workspace: Workspace, path: Path, rows: list[Row]) -> Stored:

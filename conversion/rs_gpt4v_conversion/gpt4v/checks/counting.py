@@ -81,8 +81,8 @@ _LEADING = (
 """Before a number that counts what the whole image has, in its sentence: nothing but these."""
 
 _TRAILING = _PICTURE | word_set(
-    "visible present shown seen depicted pictured here in total overall altogether the this within are is can be clearly "
-    "of them"
+    "visible present shown seen depicted pictured here in total overall altogether the this within are is can be "
+    "clearly of them"
 )
 """After the noun of such a number, up to the next comma or `and`: nothing but these."""
 

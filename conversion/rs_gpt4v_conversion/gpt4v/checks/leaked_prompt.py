@@ -128,11 +128,16 @@ _FORMS = (
 )
 
 
+def _of_the_list(token: str, listed: int) -> bool:
+    """Whether a word is a number of the list; a very long number is none, and Python would not read it."""
+    return token.isdecimal() and len(token) <= len(str(listed)) and int(token) <= listed
+
+
 def check(case: Case, notes: Notes) -> None:
     """Look for all of it in all texts."""
     for mention in case.mentions if case.has_digits else ():
         number = mention.piece.tokens[mention.end : mention.end + 1]
-        if mention.one and number and number[0].isdecimal() and int(number[0]) <= len(case.listed):
+        if mention.one and number and _of_the_list(number[0], len(case.listed)):
             quote = mention.piece.quote(mention.start, mention.end + 1)
             notes.hold(f"{mention.piece.where}: {quote!r} (numbers of the list)")
     said = case.vocabulary & _ALL_WORDS
