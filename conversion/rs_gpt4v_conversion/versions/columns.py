@@ -25,6 +25,9 @@ class SchemaChange:
         return bool(self.added or self.removed or self.changed)
 
 
+NO_CHANGE = SchemaChange(added={}, removed={}, changed={})
+
+
 def columns_of(metadata: Any) -> dict[str, str]:
     """Types by column of a Parquet file: Arrow's, and the feature of `datasets` where it says more (`Image`).
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rs_gpt4v_conversion.naming import SPLITS
 from rs_gpt4v_conversion.progress import Progress
 from rs_gpt4v_conversion.release import ShardEntry
-from rs_gpt4v_conversion.versions.columns import SchemaChange, columns_of, merged, schema_change
+from rs_gpt4v_conversion.versions.columns import NO_CHANGE, SchemaChange, columns_of, merged, schema_change
 from rs_gpt4v_conversion.versions.opened import ReleaseAt
 from rs_gpt4v_conversion.versions.rows import SPLIT, Part, RowTables, Side
 
@@ -178,14 +178,16 @@ def compare(old: ReleaseAt, new: ReleaseAt, *, shown: int = SHOWN) -> Diff:
             for entry, shard in side.shards:
                 _enter(tables, name, side.release, entry, shard, common, progress.advance)
         progress.close()
-        return _diff(old, new, tables, schema_change(before, after), shown)
+        schema = schema_change(before, after) if before and after else NO_CHANGE  # without a row there is no column
+        return _diff(old, new, tables, schema, shown)
 
 
 def _unshared(release: ReleaseAt, other: ReleaseAt) -> _Unshared:
     shared = {_content(entry) for entry in other.shards}
     shards = [(entry, release.shard(entry)) for entry in release.shards if _content(entry) not in shared]
+    stating = shards or [(entry, release.shard(entry)) for entry in release.shards[:1]]
     found = []
-    for entry, shard in shards:
+    for entry, shard in stating:
         with release.read(entry.path):
             found.append((entry.path, columns_of(shard.metadata)))
     return _Unshared(release, shards, merged(found, release.address))

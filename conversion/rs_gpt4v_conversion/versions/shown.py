@@ -110,7 +110,8 @@ def _problem(diff: Diff) -> str | None:
 
 
 def _verdict(diff: Diff) -> str:
+    if not diff and diff.old.version == diff.new.version:
+        return "the same rows under the same number"
     required = required_bump(diff)
-    asked = "no number needs to be raised" if required == "none" else f"asks for a {required} number"
-    problem = _problem(diff)
-    return f"{asked}; {problem}" if problem else f"{asked}; {diff.old.version} to {diff.new.version} is right"
+    asked = "no number needs to say a change" if required == "none" else f"the changes ask for a {required} number"
+    return f"{asked}; {_problem(diff) or f'{diff.old.version} to {diff.new.version} is right'}"
