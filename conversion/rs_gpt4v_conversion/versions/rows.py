@@ -69,7 +69,7 @@ class RowTables:
             self._base.execute(f"PRAGMA {pragma}")
         for side in ("old", "new"):
             self._base.execute(
-                f"CREATE TABLE {side} (id TEXT PRIMARY KEY, part INTEGER, place TEXT, digests BLOB) WITHOUT ROWID"
+                f"CREATE TABLE {side} (id TEXT PRIMARY KEY, part INTEGER, place BLOB, digests BLOB) WITHOUT ROWID"
             )
 
     def __enter__(self) -> Self:
@@ -150,7 +150,7 @@ def _digest(value: Any) -> bytes:
     return hashlib.blake2b(repr(value).encode(errors="surrogatepass"), digest_size=DIGEST).digest()
 
 
-def _place(row: dict[str, Any]) -> str:
-    """What stays when a row moves to another split: `<source>/<split>/<task>/<image id>` without the split."""
+def _place(row: dict[str, Any]) -> bytes:
+    """Digest of what stays when a row moves to another split: its id without the split, and its image."""
     parts = str(row["id"]).split("/")
-    return "/".join([parts[0], *parts[2:], str(row.get("image_sha256"))])
+    return _digest([parts[0], *parts[2:], row.get("image_sha256")])
