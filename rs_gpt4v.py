@@ -388,14 +388,14 @@ class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             parts = range(self._shard(path).groups) if chosen is None else chosen
             yield {"files": [path] * len(parts), "groups": [(g,) for g in parts]}
 
-    def _shard(self, path: str) -> "_Shard":
-        return _Shard(*_locate(f"{self._root}/{path}", self._access), self._sizes[path])
+    def _shard(self, path: str) -> "ShardFile":
+        return ShardFile(*locate(f"{self._root}/{path}", self._access), self._sizes[path])
 
     def _read_manifest(self) -> dict[str, Any]:
-        fs, path = _locate(f"{self._root}/manifest.json", self._access)
+        fs, path = locate(f"{self._root}/manifest.json", self._access)
         fs.invalidate_cache()  # of listings: a branch may have moved since this process looked at it
         try:
-            manifest: dict[str, Any] = json.loads(_read(fs, path))
+            manifest: dict[str, Any] = json.loads(read_bytes(fs, path))
         except FileNotFoundError:
             raise FileNotFoundError(f"{self._root} is no release of RS-GPT4V: it holds no manifest.json") from None
         return manifest
@@ -415,37 +415,50 @@ class RSGPT4V(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         return {split: paths for split, paths in by_split.items() if paths}
 
 
-class _Shard:
-    """A Parquet file, anywhere, of which only the footer and the columns asked for are read."""
+class ShardFile:
+    """A Parquet file, anywhere, of which only the footer and the columns asked for are read.
+
+    Args:
+        fs: A file system of fsspec, and `path` the file in it: what `locate` returns.
+        path: The file.
+        size: Its bytes, as the release's manifest lists them.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError: It cannot be read, of a network after some tries.
+        ValueError: It is no Parquet file of this size.
+    """
 
     TAIL = 1 << 16  # read at first: the whole footer of most shards
     GAP = 1 << 16  # columns no further apart are fetched as one range
 
     def __init__(self, fs: Any, path: str, size: int) -> None:
         self.fs, self.path, self.size = fs, path, size
-        tail = _read(fs, path, max(size - self.TAIL, 0), size)
+        tail = read_bytes(fs, path, max(size - self.TAIL, 0), size)
         footer = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or footer > size:
             raise ValueError(
                 f"{path} does not end as a Parquet file of {size} bytes: it is not what the manifest lists"
             )
         if footer > len(tail):
-            tail = _read(fs, path, size - footer, size)
+            tail = read_bytes(fs, path, size - footer, size)
         self.metadata = pq.read_metadata(pa.BufferReader(tail))
         self.groups: int = self.metadata.num_row_groups
 
     def table(self, group: int, columns: list[str]) -> pa.Table:
-        """Read `columns` of one row group, in the order asked."""
-        pieces = [(start, _read(self.fs, self.path, start, stop)) for start, stop in self.ranges(group, columns)]
+        """Read `columns` of one row group, in the order asked; `image.path` is `image` with this field alone."""
+        pieces = [(start, read_bytes(self.fs, self.path, start, stop)) for start, stop in self.ranges(group, columns)]
         file = pq.ParquetFile(_Pieces(self.size, pieces), metadata=self.metadata, pre_buffer=False)
-        return file.read_row_group(group, columns=columns, use_threads=False).select(columns)
+        table = file.read_row_group(group, columns=columns, use_threads=False)
+        return table.select([name.split(".")[0] for name in columns])
 
     def ranges(self, group: int, columns: list[str]) -> list[tuple[int, int]]:
         """Where the bytes of `columns` lie: first byte and the one after the last, neighbours joined."""
         found: list[tuple[int, int]] = []
         chunks = self.metadata.row_group(group)
         for chunk in (chunks.column(i) for i in range(chunks.num_columns)):
-            if chunk.path_in_schema.split(".")[0] not in columns:
+            leaf = chunk.path_in_schema
+            if leaf not in columns and leaf.split(".")[0] not in columns:
                 continue
             start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
             stop = start + chunk.total_compressed_size
@@ -491,13 +504,14 @@ WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds to wait before each further try of a remote read that failed for a reason that may pass."""
 
 
-def _locate(address: str, access: dict[str, Any]) -> tuple[Any, str]:
+def locate(address: str, access: dict[str, Any]) -> tuple[Any, str]:
+    """The file system of an address, and the path in it; `access` are the options of the file system."""
     # asked for at every use: a file system must not be carried into another process
     fs, path = fsspec.core.url_to_fs(address, **access)
     return fs, path
 
 
-def _read(fs: Any, path: str, start: int | None = None, stop: int | None = None) -> bytes:
+def read_bytes(fs: Any, path: str, start: int | None = None, stop: int | None = None) -> bytes:
     """Read bytes `start` to `stop` of a file, or all of it; try again where a network failed."""
     waits = iter(() if "file" in fs.protocol else WAITS)
     while True:

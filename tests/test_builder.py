@@ -132,11 +132,11 @@ def test_pyarrow_cannot_read_what_was_not_fetched() -> None:
 def test_a_footer_longer_than_the_first_read_is_read_whole(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rs_gpt4v._Shard, "TAIL", 16)
-    monkeypatch.setattr(rs_gpt4v._Shard, "GAP", 0)
+    monkeypatch.setattr(rs_gpt4v.ShardFile, "TAIL", 16)
+    monkeypatch.setattr(rs_gpt4v.ShardFile, "GAP", 0)
     where = tiny / tiny_release.QUESTIONS
-    fs, path = rs_gpt4v._locate(str(where), {})
-    shard = rs_gpt4v._Shard(fs, path, where.stat().st_size)
+    fs, path = rs_gpt4v.locate(str(where), {})
+    shard = rs_gpt4v.ShardFile(fs, path, where.stat().st_size)
     assert shard.metadata.equals(pq.read_metadata(where))
     assert shard.table(0, ["id", "pairs"]).equals(pq.ParquetFile(where).read_row_group(0, columns=["id", "pairs"]))
 
@@ -196,7 +196,7 @@ def test_what_does_not_pass_is_not_tried_again(status: int, tiny: Path, tmp_path
 
 
 def test_a_server_without_ranges_is_an_error(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rs_gpt4v._Shard, "TAIL", 100)
+    monkeypatch.setattr(rs_gpt4v.ShardFile, "TAIL", 100)
     with serving(tiny, ranges=False) as server, pytest.raises(OSError, match="ignores ranges of bytes"):
         streamed(server.url, "grounding", cache_dir=str(tmp_path))
 

@@ -126,15 +126,16 @@ def test_every_command_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (code,) = blocks(ROOT / "docs" / "maintaining.md", "python")
     printed: list[object] = []
     exec(compile(code, "maintaining.md", "exec"), {"print": printed.append})
-    licences, table, broken, pairs, images = printed
+    licences, table, broken, pairs, images, added = printed
     assert len(licences) > 20
     assert "paper QA" in table
     assert broken in ([], ["splits known to share images"])
     assert pairs > 500
     assert images > 50
+    assert added == 0
     assert (tmp_path / "rows.html").stat().st_size > 100_000
     commands = set(re.findall(r"# (\w+)", code))
-    assert commands >= {"sample", "plan", "build", "check", "stats", "look", "export"}
+    assert commands >= {"sample", "plan", "build", "check", "stats", "look", "export", "diff"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

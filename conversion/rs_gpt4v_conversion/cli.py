@@ -159,6 +159,19 @@ def _check(parsed: argparse.Namespace) -> int:
     return int(any(r.count and r.severity == "error" for r in results))
 
 
+def _diff(parsed: argparse.Namespace) -> int:
+    from rs_gpt4v_conversion.versions import ReleaseAt, as_json, as_text, compare, entry
+
+    diff = compare(ReleaseAt(parsed.old), ReleaseAt(parsed.new))
+    if parsed.json:
+        _give_json(as_json(diff))
+    elif parsed.changelog:
+        give(entry(diff).rstrip("\n"))
+    else:
+        give(as_text(diff))
+    return 0
+
+
 def _export(parsed: argparse.Namespace) -> int:
     from rs_gpt4v_conversion.export.llava import export_llava
     from rs_gpt4v_conversion.tables import counted
@@ -246,6 +259,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("release", type=Path, metavar="RELEASE")
     check.add_argument("--json", action="store_true", help="one JSON object on stdout")
     check.set_defaults(command=_check)
+
+    diff = commands.add_parser("diff", help="rows added, removed and changed between two releases")
+    diff.add_argument("old", metavar="OLD", help="a release folder or its address, hf://datasets/<name>@<revision>")
+    diff.add_argument("new", metavar="NEW", help="the later one")
+    forms = diff.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    forms.add_argument("--changelog", action="store_true", help="the entry of NEW for CHANGELOG.md")
+    diff.set_defaults(command=_diff)
 
     export = commands.add_parser("export", help="a release in the files that other programs read")
     export.add_argument("form", choices=("llava",), help="llava: train.json, test/*.jsonl and images, as the paper")

@@ -73,7 +73,7 @@ class ReleaseFolder:
     def __init__(self, path: Path, shards: Sequence[ShardEntry] | None = None) -> None:
         self.path = path
         self.manifest: dict[str, Any] = {} if shards is not None else _manifest(path)
-        self.shards = list(shards) if shards is not None else _entries(self.manifest, path)
+        self.shards = list(shards) if shards is not None else shard_entries(self.manifest, str(path / NAME))
         self.files: dict[str, dict[str, Any]] = self.manifest.get("files", {})
 
     @property
@@ -181,11 +181,26 @@ class ReleaseFolder:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / NAME
     try:
-        manifest = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{folder}: holds no {NAME}, expected a release folder") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(content: bytes, path: str) -> dict[str, Any]:
+    """Read a manifest.
+
+    Args:
+        content: The file.
+        path: What to call it in an error.
+
+    Raises:
+        UsageError: It is no manifest of a release.
+    """
+    try:
+        manifest = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise UsageError(f"{path}: is no JSON, expected the manifest of a release") from None
     if not isinstance(manifest, dict) or not {"version", "date", "shards", "files"} <= set(manifest):
@@ -199,14 +214,23 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _entries(manifest: dict[str, Any], folder: Path) -> list[ShardEntry]:
-    path, shards = folder / NAME, manifest["shards"]
+def shard_entries(manifest: dict[str, Any], path: str) -> list[ShardEntry]:
+    """The shards that a manifest lists.
+
+    Args:
+        manifest: What `parse_manifest` returned.
+        path: What to call it in an error.
+
+    Raises:
+        UsageError: An entry is none, or names a path that no shard has.
+    """
+    shards = manifest["shards"]
     if not isinstance(shards, list):
         raise UsageError(f"{path}: `shards` is not a list")
     return [_entry(shard, path) for shard in shards]
 
 
-def _entry(shard: Any, manifest: Path) -> ShardEntry:
+def _entry(shard: Any, manifest: str) -> ShardEntry:
     kinds = {"path": str, "rows": int, "qa_pairs": int, "bytes": int, "sha256": str}
     if not isinstance(shard, dict) or not all(type(shard.get(name)) is kind for name, kind in kinds.items()):
         raise UsageError(f"{manifest}: a shard lacks path, rows, qa_pairs, bytes or sha256, or has one of another kind")
