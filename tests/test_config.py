@@ -29,6 +29,18 @@ MISTAKES = {
     HEAD + '[sources]\nkind = "rsicd"': "unknown key 'sources', did you mean 'source'\\?",
     'version = "1.0.0"\nversion = "1.0.0"': "not TOML",
 }
+GPT4V = HEAD + '[[source]]\nkind = "rsicd"\nroot = "."\n[gpt4v]\n'
+MISTAKES |= {
+    GPT4V + "rounds = 0": "rounds is 0, expected a number of at least 1",
+    GPT4V + 'model = ""': "model is '', expected a string",
+    GPT4V + 'boxes = "round"': "boxes is 'round', expected 'hbb' or 'obb'",
+    GPT4V + 'sources = ["rsicdd"]': "sources names 'rsicdd', did you mean 'rsicd'",
+    GPT4V + 'modle = "m"': "unknown key 'modle', did you mean 'model'",
+    GPT4V + 'checks.language = "fatal"': "checks.language is 'fatal', expected 'off', 'warn' or 'error'",
+    GPT4V + 'parameters.messages = "x"': "parameters may not set 'messages'",
+    GPT4V + "parameters.stream = true": "parameters.stream may not be set: an answer is read whole",
+    GPT4V + "parameters.n = 2": "parameters.n is 2, expected 1",
+}
 
 
 @pytest.mark.parametrize("text", MISTAKES)

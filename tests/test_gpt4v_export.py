@@ -157,6 +157,19 @@ def test_limit_split_and_source_choose_the_same_images_in_all_stages(drawn: Path
         export(local, "local", asking(land, drawn), chosen=Chosen(source="sky"))
 
 
+def test_sources_that_are_not_chosen_are_not_read(drawn: Path, tmp_path: Path, workspace: Workspace) -> None:
+    read = []
+
+    def noted(spec: SourceSpec, notes: Any) -> Iterator[Subject]:
+        read.append(spec.name)
+        yield from gpt4v_asking.subjects(spec, notes)
+
+    both = replace(asking(draw(tmp_path / "land", 5), drawn), subjects=noted)
+    export(workspace, "local", both, chosen=Chosen(source="sea"))
+    assert set(read) == {"sea"}
+    assert indexed(workspace)
+
+
 def without_objects(spec: SourceSpec, notes: Any) -> Iterator[Subject]:
     """Every second image has no object."""
     for number, subject in enumerate(gpt4v_asking.subjects(spec, notes)):

@@ -302,6 +302,7 @@ def test_a_map_beside_its_file_says_the_same(
         "Q: What?\nA: A ship.\n\nQ: Where?\nA: Left.\n",
         "**Question 1:** What?\r\n**Answer 1:** A ship.\r\n**Question 2:** Where?\r\n**Answer 2:** Left.",
         "Q1: What?\nA1: A ship.\nQ2: Where?\nA2: Left.",
+        "1. Q: What?\n   A: A ship.\n2. Q: Where?\n   A: Left.",
     ],
 )
 def test_questions_and_answers_in_plain_text(text: str) -> None:

@@ -132,9 +132,7 @@ def _generation(table: dict[str, Any], sources: list[str], path: Path) -> Genera
     structured = _choice(entry, "structured", "json_schema", get_args(Structured), where)
     detail = _choice(entry, "detail", "high", get_args(Detail), where)
     parameters, checks = _table(entry, "parameters", where), _table(entry, "checks", where)
-    for key in ("model", "messages", "response_format"):
-        if key in parameters:
-            raise UsageError(f"{where}: parameters may not set {key!r}, which every request has already")
+    _check_parameters(parameters, where)
     for name, severity in checks.items():
         if severity not in ("off", "warn", "error"):
             raise UsageError(f"{where}: checks.{name} is {severity!r}, expected 'off', 'warn' or 'error'")
@@ -153,6 +151,21 @@ def _generation(table: dict[str, Any], sources: list[str], path: Path) -> Genera
         parameters=parameters,
         severities=checks,
     )
+
+
+def _check_parameters(parameters: dict[str, Any], where: str) -> None:
+    """Refuse what would make a request another one than its answer is read as."""
+    for key in ("model", "messages", "response_format"):
+        if key in parameters:
+            raise UsageError(f"{where}: parameters may not set {key!r}, which every request has already")
+    if parameters.get("stream", False) is not False:
+        raise UsageError(
+            f"{where}: parameters.stream may not be set: an answer is read whole, and batches take no stream"
+        )
+    if parameters.get("n", 1) != 1:
+        raise UsageError(
+            f"{where}: parameters.n is {parameters['n']!r}, expected 1: only one answer of a request is read"
+        )
 
 
 def _choice(table: dict[str, Any], key: str, default: str, choices: tuple[str, ...], where: str) -> Any:

@@ -196,7 +196,8 @@ def _check_once(path: Path, rows: list[Row]) -> None:
 
 
 _LABEL = re.compile(
-    r"^[ \t]*(?:[-*#]+[ \t]*)?(?:\*\*)?(question|answer|q|a)[ \t]*\d{0,3}(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*",
+    r"^[ \t]*(?:[-*#]+[ \t]*|\d{1,3}[.)][ \t]*)?(?:\*\*)?(question|answer|q|a)[ \t]*\d{0,3}(?:\*\*)?[ \t]*:"
+    r"(?:\*\*)?[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _RULE = re.compile(r"^[ \t]*={3,}[ \t]*$", re.MULTILINE)

@@ -266,9 +266,10 @@ def _hash(record: str) -> int:
     return hash64(record, "gpt4v limit")
 
 
-def _all_subjects(asking: Asking, notes: Mapping[str, Counter[str]]) -> Iterator[Subject]:
+def _all_subjects(asking: Asking, chosen: Chosen, notes: Mapping[str, Counter[str]]) -> Iterator[Subject]:
     for spec in asking.specs:
-        yield from asking.subjects(spec, notes[spec.name])
+        if chosen.source in (None, spec.name):  # another one need not even be there
+            yield from asking.subjects(spec, notes[spec.name])
 
 
 def _look_through(stage: Stage, asking: Asking, chosen: Chosen, exported: Exported) -> _Survey:
@@ -277,7 +278,7 @@ def _look_through(stage: Stage, asking: Asking, chosen: Chosen, exported: Export
     notes = {spec.name: Counter[str]() for spec in asking.specs}
     smallest: list[tuple[int, str]] = []  # a heap: hashes, negative so that the largest is at its top, and lacks
     lacks: Counter[str] = Counter()
-    for subject in _all_subjects(asking, notes):
+    for subject in _all_subjects(asking, chosen, notes):
         if not chosen.fits(subject.record):
             continue
         progress.advance()
@@ -357,7 +358,7 @@ class _Made:
 
 
 def _wishes(stage: Stage, asking: Asking, survey: _Survey) -> Iterator[_Wish]:
-    for subject in _all_subjects(asking, {spec.name: Counter() for spec in asking.specs}):
+    for subject in _all_subjects(asking, survey.chosen, {spec.name: Counter() for spec in asking.specs}):
         if survey.has(subject.record):
             yield _wish(stage, asking, subject)
 
