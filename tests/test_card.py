@@ -40,7 +40,7 @@ def facts(small: Callable[..., Path]) -> CardFacts:
         ),
         lines=(line,),
         shared=(Shared("rsicd", "test", "rsivqa", "train", "name", 1093),),
-        generated={"used": [], "unfit": []},
+        generated={"used": [], "behind": [], "unfit": []},
         rejects=({"source": "rsicd", "stage": "verify", "reason": "blank caption", "count": 1},),
         features=[{"name": "id", "dtype": "string"}],
         splits=("train", "validation", "test", "phili"),
@@ -102,8 +102,10 @@ def test_the_card_says_what_is_not_as_it_is_by_default(facts: CardFacts) -> None
 
 def test_the_card_says_who_wrote_what(facts: CardFacts) -> None:
     used = [{"stage": "detail", "prompt": "gpt4v-detail/1", "model": "gpt-4o-2024-11-20", "answers": 1200}]
+    behind = [{"stage": "global", "prompt": "gpt4v-global/1", "model": "gpt-4o-2024-11-20", "answers": 1199}]
     unfit = [{"stage": "detail", "reason": "count_mismatch", "answers": 31}]
-    card = make_card(card_text(), replace(facts, generated={"used": used, "unfit": unfit}))
+    card = make_card(card_text(), replace(facts, generated={"used": used, "behind": behind, "unfit": unfit}))
+    assert "| global | `gpt4v-global/1` | `gpt-4o-2024-11-20` | 1,199 |" in card
     assert "| detail | `gpt4v-detail/1` | `gpt-4o-2024-11-20` | 1,200 |" in card
     assert "Of the answers that came, these are not used: count_mismatch of detail (31)." in card
     assert "No answer of a model" not in card and "No answer of a model" in make_card(card_text(), facts)

@@ -74,7 +74,9 @@ def test_the_release_says_who_wrote_what_and_carries_the_prompts(release: Path) 
     manifest = json.loads((release / "manifest.json").read_text())
     used = manifest["generated"]["used"]
     assert {u["prompt"] for u in used} == {PROMPTS[s].name for s in ("detail", "conversation", "reasoning", "planning")}
-    for line in used:
+    behind = manifest["generated"]["behind"]
+    assert {b["prompt"] for b in behind} == {PROMPTS["local"].name, PROMPTS["global"].name}
+    for line in (*used, *behind):
         name = f"prompts/{line['prompt'].replace('/', '-')}.md"
         assert name in manifest["files"]
         assert (release / name).read_text() == prompt_text(line["prompt"])
@@ -164,3 +166,32 @@ def test_answers_that_no_table_asks_for_are_pointed_at(workplace: Path, capsys: 
     build(load_config(config), workplace / "rs-gpt4v")
     assert f"no [gpt4v] table, so the answers in {workplace / 'requests'} are not compiled" in capsys.readouterr().err
     assert not (workplace / "rs-gpt4v" / "data" / "conversation").exists()
+
+
+def test_answers_to_questions_about_other_objects_are_not_used(workplace: Path, sample: Path) -> None:
+    """Numbers in an answer mean the objects that its question listed, and these are others now."""
+    shutil.copytree(sample / SOURCES["hit_uav"][0], workplace / "changed")
+    config = workplace / "sources.toml"
+    config.write_text(config.read_text().replace(str(sample / SOURCES["hit_uav"][0]), "changed"))
+    _, before = plan(load_config(config))
+    for path in (workplace / "changed").rglob("*.json"):
+        content = json.loads(path.read_text())
+        for mark in content.get("annotations", content.get("annotation", [])):
+            if isinstance(mark.get("bbox"), list):
+                mark["bbox"][0] += 1
+        path.write_text(json.dumps(content))
+    _, after = plan(load_config(config))
+    assert after.generated.used.total() == 0 < before.generated.used.total()
+    assert {reason for _, reason in after.generated.unfit} >= {"annotations_changed"}
+    with pytest.raises(GateError, match="annotations_changed"):
+        build(load_config(config), workplace / "rs-gpt4v")
+
+
+def test_an_answer_about_an_image_that_is_not_there_is_noted(workplace: Path) -> None:
+    config = workplace / "sources.toml"
+    lines = (workplace / "responses" / "detail-00001.jsonl").read_text().splitlines()
+    answer = next(line for line in lines if "description" in line)
+    (workplace / "responses" / "x.jsonl").write_text(json.dumps({**json.loads(answer), "custom_id": "theirs"}) + "\n")
+    (workplace / "responses" / "x.jsonl.map.csv").write_text("id,record,stage\ntheirs,hit_uav/train/nowhere,detail\n")
+    _, tally = plan(load_config(config))
+    assert tally.notes[INPUTS, "accepted answer about an image that the sources do not have"] >= 1

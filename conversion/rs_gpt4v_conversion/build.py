@@ -280,7 +280,7 @@ def _finish(config: Config, out: Path, shards: list[Shard], tally: Tally) -> Bui
     write_bytes(out / "quality.json", dump(as_json(gates)))
     write_bytes(out / "rejects.jsonl", _rejects(tally))
     shutil.rmtree(out / PROMPTS_FOLDER, ignore_errors=True)  # of an earlier run on other answers
-    for prompt in {prompt for _, prompt, _ in tally.generated.used}:
+    for _, prompt, _ in {*tally.generated.used, *tally.generated.behind}:
         text = prompt_text(prompt)
         if text is not None:  # questions that were not ours have no prompt of ours
             (out / PROMPTS_FOLDER).mkdir(exist_ok=True)

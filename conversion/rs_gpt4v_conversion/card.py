@@ -217,7 +217,10 @@ def _generation(facts: CardFacts) -> str:
     used, unfit = facts.generated["used"], facts.generated["unfit"]
     if not used:
         return "No answer of a model was compiled into this release."
-    rows = [(x["stage"], f"`{x['prompt']}`", f"`{x['model'] or 'unknown'}`", f"{x['answers']:,}") for x in used]
+    behind = facts.generated["behind"]
+    rows = [
+        (x["stage"], f"`{x['prompt']}`", f"`{x['model'] or 'unknown'}`", f"{x['answers']:,}") for x in (*behind, *used)
+    ]
     text = [
         _table(("stage", "prompt", "model", "answers"), rows),
         "",

@@ -61,12 +61,15 @@ def make_manifest(folder: Path, config: Config, shards: list[Shard], tally: Tall
 
 
 def generated_lines(generated: Generated) -> dict[str, list[dict[str, Any]]]:
-    """A model's answers: those that rows were made of, and those that came and were no good."""
+    """A model's answers: those that rows were made of, those behind them, and those that came and were no good."""
     return {
-        "used": [
-            {"stage": stage, "prompt": prompt, "model": model, "answers": count}
-            for (stage, prompt, model), count in sorted(generated.used.items())
-        ],
+        **{
+            name: [
+                {"stage": stage, "prompt": prompt, "model": model, "answers": count}
+                for (stage, prompt, model), count in sorted(counts.items())
+            ]
+            for name, counts in (("used", generated.used), ("behind", generated.behind))
+        },
         "unfit": [
             {"stage": stage, "reason": reason, "answers": count}
             for (stage, reason), count in sorted(generated.unfit.items())

@@ -40,6 +40,8 @@ class Generated:
 
     used: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (stage, prompt, model)
     unfit: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, reason)
+    # the same of answers that became no text, but were part of the question of one
+    behind: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     @property
     def unfit_share(self) -> float:

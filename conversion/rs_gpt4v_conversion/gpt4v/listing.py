@@ -1,5 +1,6 @@
 """Which objects of an image a question lists, and in what order: what number k of an answer means."""
 
+import hashlib
 from collections import defaultdict
 from itertools import chain, zip_longest
 
@@ -25,6 +26,17 @@ def listed(facts: Facts) -> tuple[int, ...]:
         by_category[facts.objects[i].category].append(i)
     in_turn = chain.from_iterable(zip_longest(*(by_category[c] for c in sorted(by_category))))
     return tuple(sorted([i for i in in_turn if i is not None][:MOST_LISTED]))
+
+
+def listing_digest(facts: Facts) -> str:
+    """Tells this list from another one: 16 hex digits of the categories and boxes that the numbers 1, 2, ... stand for.
+
+    Numbers in an answer mean the objects that its question listed. Where the annotations changed since, they may mean
+    others.
+    """
+    objects = [facts.objects[i] for i in listed(facts)]
+    items = [(o.category, *(box and tuple(map(float, box)) for box in (o.bbox, o.obb))) for o in objects]
+    return hashlib.sha256(repr(items).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def extent(item: Object) -> BBox | None:

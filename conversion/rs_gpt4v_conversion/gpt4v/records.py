@@ -85,6 +85,7 @@ class Request:
     answer_tokens: int  # expected of the answer
     scale: float = 1.0  # of the image that is sent, against the one whose pixels the annotations count
     replies: int = 0  # lines of answer files that were there for it when this was exported
+    listing: str = ""  # which objects the numbers in its answer mean, see listing.py; empty: not known
 
 
 class Outcome(StrEnum):

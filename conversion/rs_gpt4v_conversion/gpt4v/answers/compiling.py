@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from rs_gpt4v_conversion.gpt4v.listing import listed
-from rs_gpt4v_conversion.gpt4v.records import TASKS, Accepted, Answers, Rejected, Stage, Subject
+from rs_gpt4v_conversion.gpt4v.records import STAGES, TASKS, Accepted, Answers, Rejected, Stage, Subject
 from rs_gpt4v_conversion.reading import Generated
 from rs_gpt4v_conversion.records import Annotation, Flaw, Turn
 from rs_gpt4v_conversion.templates import DETAIL, PLANNING, Template, choose
@@ -24,6 +24,9 @@ class Judged(Answers, Protocol):
     def rejected(self, stage: Stage, record: str) -> Rejected | None:
         """What became of the last answer where none was accepted; None where none came."""
         ...
+
+
+_BEHIND: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage not in TASKS)
 
 
 def compiled(subjects: Iterable[Subject], answers: Judged, books: Generated) -> Iterator[Annotation | Flaw]:
@@ -50,6 +53,9 @@ def compiled(subjects: Iterable[Subject], answers: Judged, books: Generated) -> 
                     task=task, split=subject.split, image_id=subject.image.image_id, record=stage,
                     reason=rejected.reason, detail=rejected.detail, stage="gpt4v",
                 )  # fmt: skip
+        for stage in _BEHIND if turns else ():
+            if (shaped := answers.accepted(stage, subject.record)) is not None:
+                books.behind[stage, shaped.prompt, shaped.model] += 1
         for task, said in turns.items():
             yield Annotation(
                 task=task, split=subject.split, image=subject.image, facts=tuple(said),

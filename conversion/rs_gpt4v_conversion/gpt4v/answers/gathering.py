@@ -44,6 +44,8 @@ def gathered(config: Config, folder: Path, tally: Tally) -> Iterator[Ledger | No
         progress = Progress("reading answers", 0, "lines")
         ledger.update(annotated(config), progress)
         progress.close()
+        if count := ledger.homeless():
+            tally.notes[INPUTS, "accepted answer about an image that the sources do not have"] += count
         yield ledger
 
 

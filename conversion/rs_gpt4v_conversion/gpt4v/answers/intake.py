@@ -27,10 +27,11 @@ from rs_gpt4v_conversion.gpt4v.answers.answer_files import (
     answer_files,
     has_lines,
 )
-from rs_gpt4v_conversion.gpt4v.answers.judging import Judge, Unfit, read_answer, read_foreign
+from rs_gpt4v_conversion.gpt4v.answers.judging import ANNOTATIONS_CHANGED, Judge, Unfit, read_answer, read_foreign
 from rs_gpt4v_conversion.gpt4v.answers.ledger_tables import OFFSET_BITS
 from rs_gpt4v_conversion.gpt4v.answers.mapping import NO_MAP, AnswerMap, Meant, as_map, read_map
 from rs_gpt4v_conversion.gpt4v.answers.replies import read_reply, unreadable
+from rs_gpt4v_conversion.gpt4v.listing import listing_digest
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Outcome, Reply, Stage
 from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index
 from rs_gpt4v_conversion.progress import Progress
@@ -65,6 +66,7 @@ class _Asked:
     boxes: BoxForm
     width: int
     height: int
+    listing: str
     replies: int
     answer: int | None
     last: int
@@ -154,7 +156,7 @@ class Intake:
         for count, request in enumerate(read_index(part.index), 1):
             rows.append((
                 begin + count, request.custom_id, request.stage, request.record, request.prompt, request.boxes,
-                request.width, request.height, begin + count, request.round,
+                request.width, request.height, request.listing, begin + count, request.round,
             ))  # fmt: skip
             if len(rows) == _REQUESTS_AT_ONCE:
                 self._add_requests(rows)
@@ -171,14 +173,14 @@ class Intake:
     def _add_requests(self, rows: list[tuple[Any, ...]]) -> None:
         # a request that is exported again keeps its id and counts as exported now
         self.connection.executemany(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, NULL, 0, 0, 'unanswered') "
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, NULL, 0, 0, 'unanswered') "
             "ON CONFLICT (custom_id) DO UPDATE SET exported = excluded.exported, superseded = 0, "
             "round = max(round, excluded.round)",
             rows,
         )
         self.connection.executemany(
             "UPDATE requests SET superseded = 1 WHERE record = ? AND stage = ? AND exported < ?",
-            ((row[3], row[2], row[8]) for row in rows),
+            ((row[3], row[2], row[9]) for row in rows),
         )
 
     # answer files
@@ -278,7 +280,7 @@ class Intake:
     def _known(self, custom_ids: Collection[str]) -> dict[str, _Asked]:
         """The requests among some ids: one question to sqlite for all of them."""
         rows = self.connection.execute(
-            "SELECT custom_id, id, stage, record, boxes, width, height, replies, answer, last, formed, reason "
+            "SELECT custom_id, id, stage, record, boxes, width, height, listing, replies, answer, last, formed, reason "
             f"FROM requests WHERE custom_id IN ({','.join('?' * len(custom_ids))})", tuple(custom_ids)
         )  # fmt: skip
         return {row[0]: _Asked(*row[1:]) for row in rows}
@@ -307,8 +309,7 @@ class Intake:
             return _Row(error.outcome, error.detail)
         if known.answer is not None and known.answer < place:
             return _Row(Outcome.DUPLICATE, "an earlier answer to this request was accepted")
-        asked = (known.boxes, known.width, known.height)
-        return self._judged(known.stage, known.record, answer, asked, rows)
+        return self._judged(known.stage, known.record, answer, known, rows)
 
     def _foreign(self, place: int, meant: Meant, reply: Reply, rows: "_Rows") -> "_Row":
         row = self._judged_foreign(meant, reply, rows)
@@ -338,9 +339,7 @@ class Intake:
         ).fetchone()
         return bool(row[0])
 
-    def _judged(
-        self, stage: Stage, record: str, answer: BaseModel, asked: tuple[BoxForm, int, int] | None, rows: "_Rows"
-    ) -> "_Row":
+    def _judged(self, stage: Stage, record: str, answer: BaseModel, asked: _Asked | None, rows: "_Rows") -> "_Row":
         if not self.has_facts:
             return _Row(Outcome.OK)
         found = self.connection.execute("SELECT value FROM facts WHERE record = ?", (record,)).fetchone()
@@ -348,7 +347,12 @@ class Intake:
             rows.count(stage, "", 1, 0, 0)
             return _Row(Outcome.OK)
         facts = FACTS.validate_json(found[0])
-        boxes, width, height = asked or ("obb", facts.width or 0, facts.height or 0)
+        if asked is not None and asked.listing not in ("", listing_digest(facts)):
+            rows.count(stage, ANNOTATIONS_CHANGED, 1, 1, 1)
+            finding = [[ANNOTATIONS_CHANGED, "its question listed other objects than the annotations have now"]]
+            return _Row(Outcome.OK, "", ANNOTATIONS_CHANGED, json.dumps(finding))
+        boxes: BoxForm = asked.boxes if asked else "obb"
+        width, height = (asked.width, asked.height) if asked else (facts.width or 0, facts.height or 0)
         judgement = self.judge.judge(stage, answer, facts, boxes=boxes, width=width, height=height)
         for name, claims, judged, findings in judgement.coverage:
             rows.count(stage, name, claims, judged, findings)

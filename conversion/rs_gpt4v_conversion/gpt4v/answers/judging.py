@@ -78,6 +78,10 @@ def read_foreign(stage: Stage, text: str, form: Form) -> BaseModel:
         raise Unfit(Outcome.SCHEMA_ERROR, str(error)[:MOST_DETAIL]) from None
 
 
+ANNOTATIONS_CHANGED = "annotations_changed"
+"""Why an answer is held back whose question listed other objects than the annotations do now."""
+
+
 class Unfit(Exception):
     """An answer that cannot be used, with its outcome and what was found."""
 

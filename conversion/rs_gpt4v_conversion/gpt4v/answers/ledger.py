@@ -308,6 +308,19 @@ class Ledger:
         )
         return {stage: rows[stage] for stage in STAGES if stage in rows}
 
+    def homeless(self) -> int:
+        """Accepted answers about records that the annotations do not have.
+
+        Of images that were taken out of a source, or of a mapped record that never was one. Meant for a ledger that was
+        given annotations.
+        """
+        row = self.connection.execute(
+            "SELECT (SELECT count(*) FROM requests WHERE answer IS NOT NULL AND record NOT IN "
+            "(SELECT record FROM facts)) + "
+            "(SELECT count(*) FROM foreign_answers WHERE accepted AND record NOT IN (SELECT record FROM facts))"
+        ).fetchone()
+        return int(row[0])
+
     def _file(self, place: int) -> BinaryIO:
         if place in self._files:
             self._files.move_to_end(place)

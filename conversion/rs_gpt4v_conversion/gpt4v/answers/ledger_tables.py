@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
 """Of the tables; a ledger of another one is made again."""
 
 OFFSET_BITS = 40
@@ -32,6 +32,7 @@ CREATE TABLE requests (
     boxes TEXT NOT NULL,
     width INTEGER NOT NULL,
     height INTEGER NOT NULL,
+    listing TEXT NOT NULL,       -- what the numbers in its answers mean; empty where that is not known
     exported INTEGER NOT NULL,   -- where it was exported last, as `id`
     round INTEGER NOT NULL,      -- the highest
     replies INTEGER NOT NULL,    -- lines that are about it

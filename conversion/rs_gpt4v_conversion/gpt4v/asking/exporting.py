@@ -44,6 +44,9 @@ NO_OBJECT = "no object to ask about one by one: none has a box, or all are too s
 TOO_LARGE = "request is larger than a request file may be"
 SAME = "its question is the same as another image's: that is asked once"
 ROUNDS_OVER = "was exported as often as `rounds` allows"
+MISSING = "image missing"
+"""As `load_image` says it."""
+
 WAITING = "no answer to its last export yet"
 
 
@@ -367,7 +370,9 @@ def _make(wish: _Wish, *, stage: Stage, generation: Generation, rule: ImageRule,
     """Make the request of one image; runs in a process of its own."""
     subject = wish.subject
     if wish.lack:
-        return _Flawed(subject.record, wish.lack)
+        # an image that is not there was asked about in no stage, and that is why the answer is missing
+        gone = next((path for path in subject.image.files if not path.exists()), None)
+        return _Flawed(subject.record, wish.lack) if gone is None else _Flawed(subject.record, MISSING, gone.name)
     try:
         # Decoding would cost more than all the rest of a request; the build decodes the image in any case.
         image = load_image(subject.image, proof="ends")

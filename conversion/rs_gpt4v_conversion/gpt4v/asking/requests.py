@@ -28,7 +28,7 @@ from rs_gpt4v_conversion.gpt4v.asking.tokens import (
     schema_tokens,
     text_tokens,
 )
-from rs_gpt4v_conversion.gpt4v.listing import listed
+from rs_gpt4v_conversion.gpt4v.listing import listed, listing_digest
 from rs_gpt4v_conversion.gpt4v.records import STAGES, Facts, Request, Stage, Subject
 from rs_gpt4v_conversion.gpt4v.schemas import json_schema
 from rs_gpt4v_conversion.images import ReleaseImage
@@ -138,6 +138,7 @@ def make_request(
         tokens=tokens,
         answer_tokens=rendered.answer_tokens,
         scale=image.scale,
+        listing=listing_digest(subject.facts),
     )
     return request, line
 

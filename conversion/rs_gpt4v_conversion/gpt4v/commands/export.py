@@ -86,13 +86,14 @@ def _check(parsed: argparse.Namespace) -> None:
 
 
 def _known_reason(reason: str) -> None:
+    from rs_gpt4v_conversion.gpt4v.answers.judging import ANNOTATIONS_CHANGED
     from rs_gpt4v_conversion.gpt4v.answers.ledger import UNANSWERED
     from rs_gpt4v_conversion.gpt4v.checks import CHECKS
     from rs_gpt4v_conversion.gpt4v.records import Outcome
 
     # the other classes are of lines, and no request is pending for them
     of_lines = (Outcome.OK, Outcome.UNKNOWN_ID, Outcome.DUPLICATE)
-    known = (UNANSWERED, *(outcome for outcome in Outcome if outcome not in of_lines), *CHECKS)
+    known = (UNANSWERED, ANNOTATIONS_CHANGED, *(outcome for outcome in Outcome if outcome not in of_lines), *CHECKS)
     if reason not in known:
         raise UsageError(f"--reason is {reason!r}, expected one of {', '.join(known)}")
 
