@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -29,6 +30,9 @@ from rs_gpt4v_conversion.errors import UsageError
 
 BRANCH = "main"
 ATTEMPTS = 6
+REPEATED = 3
+"""Attempts of what the client itself repeats a few times."""
+
 FIRST, LONGEST = 0.5, 300.0
 """Seconds: the longest pause before the first repeat, and the longest that a server may ask for."""
 
@@ -129,7 +133,7 @@ class Hub:
                     )
             return found
 
-        return self._tried(ask, "read")
+        return self._tried(ask, "read", attempts=REPEATED)
 
     @contextlib.contextmanager
     def fetched(self, path: str, revision: str) -> Iterator[Path]:
@@ -145,6 +149,7 @@ class Hub:
                         self.repo, path, repo_type="dataset", revision=revision, local_dir=folder
                     ),
                     "read",
+                    attempts=REPEATED,
                 )
             )
 
@@ -179,6 +184,8 @@ class Hub:
         answer = get_session().post(
             f"{self.api.endpoint}/datasets/{self.repo}.git/info/lfs/objects/batch", headers=headers, json=body
         )
+        if answer.status_code in (404, 405, 410, 501):  # a server that takes large files by Xet alone
+            return []
         hf_raise_for_status(answer)
         objects: list[dict[str, Any]] = answer.json()["objects"]
         return objects
@@ -189,7 +196,7 @@ class Hub:
             lambda: self.api.preupload_lfs_files(
                 self.repo, additions=additions, repo_type="dataset", revision=BRANCH, free_memory=False
             ),
-            "write to", attempts=3,  # each of which the client repeats a few times itself
+            "write to", attempts=REPEATED,
         )  # fmt: skip
 
     def commit(
@@ -263,9 +270,10 @@ class Hub:
         """Raise the sentence about an error that stays.
 
         Raises:
-            HubError: Always, unless the error is about a file of this machine.
+            HubError: Always, unless the error is about a file of this machine, or a bug in one of the client's threads.
         """
-        if isinstance(error, OSError) and error.filename is not None:
+        bug = isinstance(error, RuntimeError) and error.__cause__ is not None  # a failure of the network is unwrapped
+        if bug or (isinstance(error, OSError) and error.filename is not None):
             raise error
         raise HubError(self._sentence(error, doing)) from None
 
@@ -287,7 +295,7 @@ class Hub:
             return f"{self.repo}: the Hub refuses ({said}); look at the repository, then run the same command again"
         if _again(error):
             return (
-                f"{self.api.endpoint}: {said}, also after {ATTEMPTS} attempts; what was sent is kept, and the branch "
+                f"{self.api.endpoint}: {said}, also after several attempts; what was sent is kept, and the branch "
                 "is whole: run the same command again later"
             )
         return f"{self.repo}: the Hub refuses ({said})"
@@ -307,7 +315,7 @@ def _status(error: BaseException) -> int | None:
 
 def _again(error: BaseException) -> bool:
     """Whether another attempt may help."""
-    if isinstance(error, EntryNotFoundError):
+    if isinstance(error, EntryNotFoundError | OfflineModeIsEnabled):
         return False
     status = _status(error)
     if status is not None:
@@ -328,7 +336,7 @@ def _said(error: BaseException) -> str:
     """What the server or the network says, in one line."""
     status = _status(error)
     message = getattr(error, "server_message", None) if status is not None else str(error)
-    text = " ".join(str(message or "").split())
+    text = " ".join(str(message or "").split()).rstrip(".")
     text = text if len(text) <= 300 else f"{text[:300]}..."
     if status is None:
         return text or type(error).__name__

@@ -26,7 +26,7 @@ class _Strict(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:
-            raise ValueError(f"README.md: the key {twice[0]} stands twice{node.start_mark}")
+            raise ValueError(f"README.md: the key {twice[0]} stands twice in one table")
         return super().construct_mapping(node, deep=deep)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.gates import as_text, check
+
+_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+: .+)$", re.MULTILINE)
+"""The lines of a traceback that name an error and what it says, from the cause on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,6 @@ def load_all(folder: Path) -> Loaded:
     lines = done.stdout.splitlines()
     if done.returncode:
         at = lines[-1] if lines else "the card"
-        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no word")
-        raise GateError(f"{folder}: `datasets` cannot load {at}: {said}")
+        said = "; ".join(_ERROR.findall(done.stderr)) or f"ended with {done.returncode}"
+        raise GateError(f"{folder}: `datasets` cannot load {at}: {said[:600]}")
     return Loaded(**json.loads(lines[-1]))
