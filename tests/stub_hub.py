@@ -2,17 +2,22 @@
 
 It needs the standard library only and answers what `huggingface_hub` and `datasets` ask of the real one, for uploads by
 Git LFS and, with `xet=True`, by Xet into a local store. Commits and refs are in memory, contents in a folder.
+
+`python tests/stub_hub.py FOLDER [--xet]` prints its address, for HF_ENDPOINT, and serves until it is stopped; the token
+that may write is `hf_writer`.
 """
 
+import argparse
 import base64
 import hashlib
 import json
 import re
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -565,3 +570,19 @@ def stub_hub(folder: Path, **options: Any) -> Iterator[StubHub]:
         yield hub
     finally:
         hub.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A Hub on this machine, until it is stopped.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--xet", action="store_true", help="large files by Xet, into a store in the folder")
+    parsed = parser.parse_args()
+    with stub_hub(parsed.folder.resolve(), xet=parsed.xet) as hub:
+        sys.stdout.write(f"{hub.url}\n")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            hub.thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rs_gpt4v_conversion.errors import GateError
 from rs_gpt4v_conversion.gates import as_text, check
+from rs_gpt4v_conversion.progress import Progress
 
 _ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+: .+)$", re.MULTILINE)
 """The lines of a traceback that name an error and what it says, from the cause on."""
@@ -48,13 +50,27 @@ def load_all(folder: Path) -> Loaded:
         secret = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HF_DATASETS_CACHE", "HF_HUB_CACHE")
         environment = {key: value for key, value in os.environ.items() if key not in secret}
         environment |= {"HF_HOME": cache, "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-        done = subprocess.run(
+        with (Path(cache) / "said").open("w+") as errors, subprocess.Popen(
             [sys.executable, "-P", str(script), str(folder.resolve())],
-            capture_output=True, text=True, env=environment, check=False,
-        )  # fmt: skip
-    lines = done.stdout.splitlines()
-    if done.returncode:
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
+        ) as process:  # fmt: skip
+            lines = _followed(process.stdout or ())
+            process.wait()
+            errors.seek(0)
+            said = errors.read()
+    if process.returncode:
         at = lines[-1] if lines else "the card"
-        said = "; ".join(_ERROR.findall(done.stderr)) or f"ended with {done.returncode}"
-        raise GateError(f"{folder}: `datasets` cannot load {at}: {said[:600]}")
+        why = "; ".join(_ERROR.findall(said)) or f"ended with {process.returncode}"
+        raise GateError(f"{folder}: `datasets` cannot load {at}: {why[:600]}")
     return Loaded(**json.loads(lines[-1]))
+
+
+def _followed(lines: Iterable[str]) -> list[str]:
+    """What the script says, shown as it comes."""
+    progress, said = Progress("loading", 0, "steps"), []
+    for line in lines:
+        said.append(line.rstrip("\n"))
+        progress.note = said[-1]
+        progress.advance()
+    progress.close()
+    return said
