@@ -432,6 +432,17 @@ def test_somebody_else_pushes_meanwhile(stub: StubHub, one: Path, two: Path) -> 
     assert whole(stub, releases.second(), "v1.1.0")
 
 
+def test_somebody_else_writes_the_same_files_and_more_meanwhile(stub: StubHub, one: Path) -> None:
+    """The client then makes no commit, since nothing of ours is new, and gives theirs for ours: it gets no tag."""
+    stub.create(REPO)
+    plan = planned(stub, one)
+    files = {path.relative_to(one).as_posix(): path.read_bytes() for path in one.rglob("*") if path.is_file()}
+    stub.add(REPO, {**files, releases.shard(9): b"more"})
+    verified = push(ReleaseFolder(one), hub_of(stub), plan)
+    assert [p.path for p in verified.problems] == [releases.shard(9)]
+    assert (stub.commits, stub.repositories[REPO].tags) == (0, {})
+
+
 def test_somebody_else_takes_the_tag_meanwhile(stub: StubHub, one: Path) -> None:
     def meanwhile(_: str, path: str) -> None:
         if "/tag/" in path:
@@ -463,6 +474,8 @@ def test_an_upload_that_arrives_with_another_content_is_found(
     verified = json.loads(out.out)["verified"]
     assert (verified["ok"], len(verified["problems"])) == (False, 1)
     assert "1 file not as the manifest says" in out.err
+    assert "the tag v1.0.0 was not made" in out.err
+    assert (stub.commits, stub.repositories[REPO].tags) == (1, {})
 
 
 def test_a_file_that_changes_during_the_push_is_not_published(stub: StubHub, one: Path) -> None:

@@ -51,7 +51,9 @@ def _push(parsed: argparse.Namespace) -> int:
     if parsed.json:
         said = {"dry_run": False, **text.plan_json(plan)}
         _give({**said, "commit": verified.commit, "verified": text.verified_json(verified)})
-    if plan.commit:
+    if verified.problems:
+        _say(f"{plan.repo} does not hold this release as it is here; the tag {plan.tag} was not made")
+    elif plan.commit:
         _say(f"{plan.repo} held this release already, whole{'' if plan.tagged else f'; made the tag {plan.tag}'}")
     else:
         _say(f"pushed RS-GPT4V {plan.version} to {plan.repo} as {verified.commit[:7]}, tag {plan.tag}")

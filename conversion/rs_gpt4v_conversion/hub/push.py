@@ -1,4 +1,4 @@
-"""A release becomes a version on the Hub: contents first, then one commit, then the tag, then the server's checksums.
+"""A release becomes a version on the Hub: contents first, then one commit, then the server's checksums, then the tag.
 
 Until the commit nothing of the new version can be seen, and after it all of it. Each step finds out what is done
 already, so a push that was killed is finished by running it again.
@@ -33,7 +33,7 @@ def push(release: ReleaseFolder, hub: Hub, plan: Plan) -> Verified:
         plan: Made of both.
 
     Returns:
-        What the server says of the files at the tag, held against the release.
+        What the server says of the files, held against the release. Where they differ, the commit has no tag.
 
     Raises:
         HubError: The Hub refuses, or the branch moved; the branch is as it was, or holds this release.
@@ -51,9 +51,10 @@ def push(release: ReleaseFolder, hub: Hub, plan: Plan) -> Verified:
             commit = hub.commit([*additions, *deletions], message(plan), plan.parent)
         except MovedError:
             commit = _after_a_move(release.path, files, hub, plan)
-    if not plan.tagged:
+    verified = verify_pushed(files, release.path, hub, version=plan.version, tag=plan.tag, commit=commit)
+    if not verified.problems and not plan.tagged:
         hub.tag(plan.tag, commit)
-    return verify_pushed(files, release.path, hub, version=plan.version, tag=plan.tag, commit=commit)
+    return verified
 
 
 def message(plan: Plan) -> str:

@@ -92,7 +92,7 @@ def verify_pushed(
     problems = [p for f in files.values() for p in _compare(f, remote.get(f.path), digest)]
     problems += _extra(files, remote)
     return Verified(
-        repo=hub.repo, revision=tag, commit=commit, version=version, files=len(files),
+        repo=hub.repo, revision=commit if problems else tag, commit=commit, version=version, files=len(files),
         bytes=sum(f.bytes for f in files.values()), problems=tuple(problems),
     )  # fmt: skip
 
