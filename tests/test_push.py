@@ -187,6 +187,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(stub: StubHub, one:
     text.append(plan_text(planned(stub, one)))
     pushed(stub, two)
     said = plan_json(plan)
+    assert (said["replaces"], said["version"]) == ("1.0.0", "1.1.0")
     small = sum(f["bytes"] for f in said["new"]["files"] if not f["path"].endswith(".parquet"))
     assert said["upload"] == stub.uploaded - sent + small
     golden = ROOT / "tests" / "golden" / "push.txt"

@@ -41,6 +41,7 @@ class Plan:
     tagged: bool  # the tag is there, on the commit
     creates: bool  # the repository is not there
     private: bool
+    replaces: str  # version of the release that the branch holds; empty where there is none
     parent: str  # the commit that the branch is at; empty where there is no repository
     commit: str  # the commit that holds this very release already; else empty
     new: tuple[ReleaseFile, ...]  # not in the repository, or with other content
@@ -105,7 +106,8 @@ def make_plan(release: ReleaseFolder, hub: Hub, *, tag: str = "", private: bool 
     head = hub.head()
     if head is None:
         return Plan(
-            repo=hub.repo, version=version, tag=tag, tagged=False, creates=True, private=private, parent="", commit="",
+            repo=hub.repo, version=version, tag=tag, tagged=False, creates=True, private=private, replaces="", parent="",
+            commit="",
             new=tuple(files.values()), unchanged=(), stale=(), kept=(), there=frozenset(),
         )  # fmt: skip
     if private and not head.private:
@@ -124,7 +126,7 @@ def make_plan(release: ReleaseFolder, hub: Hub, *, tag: str = "", private: bool 
     stale = tuple(r for r in foreign if r.path in listed or r.path.startswith(LOADED))
     return Plan(
         repo=hub.repo, version=version, tag=tag, tagged=bool(commit) and tags.get(tag) == commit, creates=False,
-        private=head.private, parent=head.commit, commit=commit, new=new, unchanged=unchanged, stale=stale,
+        private=head.private, replaces=str(old.get("version", "")), parent=head.commit, commit=commit, new=new, unchanged=unchanged, stale=stale,
         kept=tuple(r for r in foreign if r not in stale),
         there=frozenset(hub.present((f.sha256, f.bytes) for f in new) if new else ()),
     )  # fmt: skip
