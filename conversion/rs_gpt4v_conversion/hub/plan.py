@@ -106,9 +106,9 @@ def make_plan(release: ReleaseFolder, hub: Hub, *, tag: str = "", private: bool 
     head = hub.head()
     if head is None:
         return Plan(
-            repo=hub.repo, version=version, tag=tag, tagged=False, creates=True, private=private, replaces="", parent="",
-            commit="",
-            new=tuple(files.values()), unchanged=(), stale=(), kept=(), there=frozenset(),
+            repo=hub.repo, version=version, tag=tag, tagged=False, creates=True, private=private, replaces="",
+            parent="", commit="", new=tuple(files.values()), unchanged=(), stale=(), kept=(),
+            there=frozenset(),
         )  # fmt: skip
     if private and not head.private:
         raise HubError(f"{hub.repo}: is public; leave --private out, or make it private in its settings first")
@@ -126,7 +126,8 @@ def make_plan(release: ReleaseFolder, hub: Hub, *, tag: str = "", private: bool 
     stale = tuple(r for r in foreign if r.path in listed or r.path.startswith(LOADED))
     return Plan(
         repo=hub.repo, version=version, tag=tag, tagged=bool(commit) and tags.get(tag) == commit, creates=False,
-        private=head.private, replaces=str(old.get("version", "")), parent=head.commit, commit=commit, new=new, unchanged=unchanged, stale=stale,
+        private=head.private, replaces=str(old.get("version", "")), parent=head.commit, commit=commit,
+        new=new, unchanged=unchanged, stale=stale,
         kept=tuple(r for r in foreign if r not in stale),
         there=frozenset(hub.present((f.sha256, f.bytes) for f in new) if new else ()),
     )  # fmt: skip

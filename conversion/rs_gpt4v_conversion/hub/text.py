@@ -58,7 +58,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     there = _bytes(f for f in plan.new if f.sha256 in plan.there)
     return {
         "repo": plan.repo, "version": plan.version, "tag": plan.tag, "tagged": plan.tagged, "creates": plan.creates,
-        "private": plan.private, "replaces": plan.replaces or None, "parent": plan.parent or None, "commit": plan.commit or None,
+        "private": plan.private,
+        "replaces": plan.replaces or None, "parent": plan.parent or None, "commit": plan.commit or None,
         **{
             name: {"count": len(files), "bytes": _bytes(files),
                    "files": [{"path": f.path, "bytes": f.bytes} for f in sorted(files, key=lambda f: f.path)]}
