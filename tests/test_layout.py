@@ -74,6 +74,7 @@ def test_heavy_libraries_stay_out_of_the_command_line_and_of_the_workers(module:
         ("sources", {"errors", "geometry", "images", "naming", "records", "sidecar", "sources", "templates"}),
         ("images", {"errors", "images", "records", "workers"}),
         ("templates", {"naming", "records", "templates"}),
+        ("hub", {"errors", "files", "gates", "hub", "manifest", "progress", "release", "tables", "versions"}),
         ("stats", {"errors", "naming", "pages", "release", "rows", "stats", "tables", "templates"}),
     ],
 )
@@ -127,6 +128,12 @@ def test_a_room_of_the_gpt4v_stage_says_what_is_in_it(folder: Path) -> None:
     listed = re.findall(r"^(\w+)  +\w", said, re.MULTILINE)
     there = {p.stem for p in folder.glob("[!_]*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
     assert sorted(listed) == sorted(there - {"cli"})
+
+
+def test_the_room_of_the_hub_says_what_is_in_it() -> None:
+    folder = ROOT / "conversion" / "rs_gpt4v_conversion" / "hub"
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    assert re.findall(r"^(\w+)  +\S", said, re.MULTILINE) == sorted(p.stem for p in folder.glob("[!_]*.py"))
 
 
 def test_sources_are_listed_without_the_libraries_that_only_rows_need() -> None:

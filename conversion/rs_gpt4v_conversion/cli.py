@@ -286,6 +286,10 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
     look.set_defaults(command=_look)
 
+    from rs_gpt4v_conversion.hub.cli import add_commands as add_hub_commands
+
+    add_hub_commands(commands)
+
     from rs_gpt4v_conversion.gpt4v.cli import add_commands
 
     add_commands(commands.add_parser("gpt4v", help="ask a model about images, and import what it or another answered"))
