@@ -101,7 +101,7 @@ KNOWN_IN_GPT4V = {
     "checks": COMMON,
     "answers": {*COMMON, "asking", "checks"},
     "live": {*COMMON, "answers"},
-    "commands": {*COMMON, "asking", "prompts", "answers", "live"},
+    "commands": {*COMMON, "asking", "prompts", "checks", "answers", "live"},
     "stub": {*COMMON, "asking"},
 }
 

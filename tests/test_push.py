@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -713,6 +714,15 @@ def test_two_versions_are_pushed_by_command_and_loaded_by_tag(
     first = command("push", str(real["1.0.0"]), REPO)
     assert (first["verified"]["ok"], first["unchanged"]["count"]) == (True, 0)
     sent = stub.uploaded
+    modest = shutil.copytree(real["1.1.0"], tmp_path / "modest" / "rs-gpt4v")
+    (modest / "manifest.json").write_text((modest / "manifest.json").read_text().replace('"1.1.0"', '"1.0.1"'))
+    refused = subprocess.run(
+        [sys.executable, "-m", "rs_gpt4v_conversion", "push", str(modest), REPO],
+        capture_output=True, text=True, env=variables, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2, refused.stderr
+    assert "version 1.0.1 after 1.0.0 says too little" in refused.stderr
+    assert stub.uploaded == sent
     second = command("push", str(real["1.1.0"]), REPO)
     assert second["parent"] == first["commit"]
     kept = {p.relative_to(real["1.0.0"]).as_posix() for p in real["1.0.0"].glob("data/*/ucm_captions/*")}
