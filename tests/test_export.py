@@ -310,7 +310,7 @@ def test_the_sample_as_a_whole(release: Path, tmp_path: Path) -> None:
     assert not (out / STATE).exists()
     train = [r for r in rows if "/train/" in r["id"]]
     assert sum(len(r["conversations"]) for r in records) == sum(len(r["conversations"]) for r in train)
-    assert max(len(r["conversations"]) for r in records) == 10, "the sample has dialogues of five turns"
+    assert max(len(r["conversations"]) for r in records) == 16, "the sample has dialogues of eight turns"
     for record in records:
         assert record["conversations"][0]["value"].startswith("<image>\n")
         assert [t["value"].count("<image>") for t in record["conversations"]][1:].count(0) + 1 == len(
@@ -379,6 +379,8 @@ def test_an_exported_file_is_built_into_a_sound_release(release: Path, tmp_path:
                   skip_missing=False)  # fmt: skip
     assert not any(gate.count for gate in built.gates)
     before = {record for record in stored(release) if record.startswith("hit_uav/test/")}
+    # descriptions and conversations have files of their own
+    before = {r for r in before if r.split("/")[2] not in ("detailed_description", "conversation")}
     assert {original(record) for record in stored(built.folder)} == before
     assert {r["license"] for r in stored(built.folder).values()} == {"CC-BY-4.0"}
     assert {r["modality"] for r in stored(built.folder).values()} == {"infrared"}

@@ -562,7 +562,7 @@ def restored(root: Path, **options: str) -> list[Item]:
 def test_task_and_split_choose_among_exported_rows(exported: Path) -> None:
     every = restored(exported)
     assert {i.task for i in every if isinstance(i, Annotation)} == {
-        "captioning", "vqa", "grounding", "region_captioning", "conversation",
+        "captioning", "vqa", "grounding", "region_captioning", "detailed_description", "conversation", "task_planning",
     }  # fmt: skip
     vqa = restored(exported, task="vqa")
     assert {i.task for i in vqa if isinstance(i, Annotation)} == {"vqa"}
