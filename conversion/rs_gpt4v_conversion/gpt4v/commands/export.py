@@ -93,7 +93,7 @@ def _known_reason(reason: str) -> None:
 
     # the other classes are of lines, and no request is pending for them
     of_lines = (Outcome.OK, Outcome.UNKNOWN_ID, Outcome.DUPLICATE)
-    known = (UNANSWERED, ANNOTATIONS_CHANGED, *(outcome for outcome in Outcome if outcome not in of_lines), *CHECKS)
+    known = (UNANSWERED, *(outcome for outcome in Outcome if outcome not in of_lines), ANNOTATIONS_CHANGED, *CHECKS)
     if reason not in known:
         raise UsageError(f"--reason is {reason!r}, expected one of {', '.join(known)}")
 
