@@ -432,6 +432,10 @@ def test_every_object_is_listed_or_counted_and_every_number_is_right(facts: Fact
     assert set(filter(None, absent.split(", "))) == set(facts.searched) - {o.category for o in facts.objects}
 
 
+TINY = 1e-6
+"""Pixels."""
+
+
 @given(images())
 def test_relations_are_true(facts: Facts) -> None:
     boxes = [(box, o.obb) for o in facts.objects if (box := extent(o)) is not None]
@@ -452,13 +456,14 @@ def test_relations_are_true(facts: Facts) -> None:
                 assert shared >= WITHIN * smaller
                 assert (a.area < b.area) == (relation == "inside")
             elif relation == "overlapping":
-                assert shared >= OVERLAPPING * smaller or dx == dy == 0
+                assert shared >= OVERLAPPING * smaller or max(abs(dx), abs(dy)) < TINY
             else:
                 assert shared < OVERLAPPING * smaller
-                assert ("left of" in relation) <= (dx < 0) and ("right of" in relation) <= (dx > 0)
-                assert ("above" in relation) <= (dy < 0) and ("below" in relation) <= (dy > 0)
+                # centres that are the same point but for the last digit lie somehow to each other
+                assert ("left of" in relation) <= (dx < TINY) and ("right of" in relation) <= (dx > -TINY)
+                assert ("above" in relation) <= (dy < TINY) and ("below" in relation) <= (dy > -TINY)
                 if " " in relation.removesuffix(" of") and relation.split()[0] in ("above", "below"):
-                    assert abs(dx) <= 2 * abs(dy) and abs(dy) <= 2 * abs(dx)
+                    assert abs(dx) <= 2 * abs(dy) + TINY and abs(dy) <= 2 * abs(dx) + TINY
             if near.relation.startswith("next to"):
                 assert a.distance(b) <= min(max(ax2 - ax1, ay2 - ay1), max(bx2 - bx1, by2 - by1)) / 2
 
