@@ -380,7 +380,14 @@ def rate(times: list[float]) -> float:
     return 60 * (len(times) - 1) / (max(times) - min(times))
 
 
-@pytest.mark.parametrize("limit", [{"rpm": 1200.0}, {"tpm": 1_200_000.0}, {"rpm": 1200.0, "tpm": 9_000_000.0}])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"rpm": 1200.0},
+        pytest.param({"tpm": 1_200_000.0}, marks=pytest.mark.long),
+        pytest.param({"rpm": 1200.0, "tpm": 9_000_000.0}, marks=pytest.mark.long),
+    ],
+)
 def test_the_rate_is_held_from_the_first_request_on(workspace: Workspace, limit: dict[str, float]) -> None:
     add_part(workspace, 70, tokens=900, answer_tokens=100)
     with StubServer(Settings(latency=0.2)) as stub:

@@ -180,6 +180,7 @@ def test_six_stages_on_the_drawn_sample(drawn: Desk) -> None:
     proved(drawn, answered_at_once(drawn), KINDS)
 
 
+@pytest.mark.long
 def test_three_rounds_answer_everything_whatever_goes_wrong(drawn: Desk) -> None:
     shares = [word for name, share in FAULTS.items() for word in ("--fault", f"{name}:{share}")]
     with serving_stub(*AT_ONCE, "--fault-attempts", "2", "--seed", "3", *shares) as url:
