@@ -101,3 +101,15 @@ def read_index(path: Path) -> Iterator[Request]:
                     f"{path}, line {number}: not a line of an index of requests: {error}; `rs-gpt4v gpt4v export` "
                     "writes them, and nothing else should"
                 ) from None
+
+
+def read_places(part: Part) -> Iterator[tuple[Request, int]]:
+    """The requests of a part in their order, each with where its line lies in the request file, bytes.
+
+    Raises:
+        UsageError: See `read_index`.
+    """
+    offset = 0
+    for request in read_index(part.index):
+        yield request, offset
+        offset += request.bytes

@@ -5,6 +5,7 @@ The token comes from the client, which takes it from the environment or from its
 """
 
 import contextlib
+import json
 import random
 import tempfile
 import time
@@ -152,6 +153,19 @@ class Hub:
                     attempts=REPEATED,
                 )
             )
+
+    def json_object(self, path: str, revision: str) -> dict[str, Any] | None:
+        """The content of a JSON file; None where it is no JSON object.
+
+        Raises:
+            HubError: It is not there, or cannot be fetched.
+        """
+        with self.fetched(path, revision) as file:
+            try:
+                content = json.loads(file.read_bytes())
+            except (json.JSONDecodeError, UnicodeDecodeError):
+                return None
+        return content if isinstance(content, dict) else None
 
     def create(self, *, private: bool) -> None:
         """Make the repository; one that came into being meanwhile is taken as it is."""

@@ -1,7 +1,6 @@
 """What a push would do: which files the repository lacks, which are stale, on which commit; and what forbids it."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -171,12 +170,8 @@ def _hidden(path: str) -> bool:
 
 
 def _manifest(hub: Hub, commit: str) -> dict[str, Any]:
-    with hub.fetched(NAME, commit) as path:
-        try:
-            manifest = json.loads(path.read_bytes())
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            manifest = None
-    if not isinstance(manifest, dict):
+    manifest = hub.json_object(NAME, commit)
+    if manifest is None:
         raise HubError(f"{hub.repo}: its {NAME} is no manifest of a release; mend or delete it on the Hub first")
     return manifest
 

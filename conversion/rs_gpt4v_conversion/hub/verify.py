@@ -1,6 +1,5 @@
 """A repository's files against a manifest: the server's checksums, or where it has none of a kind the content."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +50,8 @@ def verify(
     remote = hub.files(commit)
     if NAME not in remote:
         raise HubError(f"{hub.repo} at {revision}: holds no {NAME}, expected a release")
-    with hub.fetched(NAME, commit) as path:
-        try:
-            manifest = json.loads(path.read_bytes())
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            manifest = None
-    if not isinstance(manifest, dict):
+    manifest = hub.json_object(NAME, commit)
+    if manifest is None:
         raise HubError(f"{hub.repo} at {revision}: its {NAME} is no JSON object, expected the manifest of a release")
     files = listed_files(manifest, f"{hub.repo}/{NAME}")
 

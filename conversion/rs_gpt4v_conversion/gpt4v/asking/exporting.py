@@ -26,7 +26,7 @@ from rs_gpt4v_conversion.gpt4v.asking.parts import Limits, PartWriter, Written
 from rs_gpt4v_conversion.gpt4v.asking.requests import Rendered, box_form, check_parameters, make_request, sized
 from rs_gpt4v_conversion.gpt4v.asking.tokens import ImageRule
 from rs_gpt4v_conversion.gpt4v.records import NEEDS, Answers, Facts, Request, Stage, Subject
-from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index
+from rs_gpt4v_conversion.gpt4v.workspace import Part, Workspace, read_index, read_places
 from rs_gpt4v_conversion.images import ImageFlaw, load_image
 from rs_gpt4v_conversion.images.decoding import read_header
 from rs_gpt4v_conversion.images.encoding import reduced_size
@@ -439,11 +439,9 @@ def _places(workspace: Workspace, stage: Stage, wanted: frozenset[str]) -> dict[
     for part in workspace.parts():
         if part.stage != stage:
             continue
-        offset = 0
-        for request in read_index(part.index):
+        for request, offset in read_places(part):
             if request.custom_id in wanted:
                 places[request.custom_id] = _Place(part, offset, request)  # a later file is a later round
-            offset += request.bytes
     return places
 
 

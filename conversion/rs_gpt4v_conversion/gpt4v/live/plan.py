@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rs_gpt4v_conversion.errors import UsageError
 from rs_gpt4v_conversion.gpt4v.records import Request
-from rs_gpt4v_conversion.gpt4v.workspace import Part, read_index
+from rs_gpt4v_conversion.gpt4v.workspace import Part, read_places
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -53,12 +53,10 @@ def places(parts: Iterable[Part], known: Known) -> Iterator[Place]:
     """The requests to be asked, in the order of their export, each id once."""
     seen: set[str] = set()
     for part in parts:
-        offset = 0
-        for request in read_index(part.index):
+        for request, offset in read_places(part):
             if request.custom_id not in seen and known.wanted(request):
                 seen.add(request.custom_id)
                 yield Place(request=request, path=part.path, offset=offset)
-            offset += request.bytes
 
 
 def read(place: Place) -> tuple[str, bytes]:
